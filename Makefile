@@ -1,0 +1,40 @@
+# Every target sets up .venv by itself, once. SPMAT_PYTHON names another Python (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test lab notebooks lint bench clean
+
+run: $(READY)
+	$(BIN)/python tools/run_main_job.py
+
+test: $(READY)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		--nbval-sanitize-with tests/sanitize.cfg -p no:cacheprovider notebooks
+
+lab: $(READY)
+	$(BIN)/python -m jupyterlab notebooks
+
+notebooks: $(READY)
+	$(BIN)/python tools/build_notebooks.py
+
+lint: $(READY)
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/graphs.py
+
+# torch first: packages that depend on it then take the build that is there instead of a larger one.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,117 @@
+"""Models on disk: a folder with `config.json` (every setting needed to use them) and weights in safetensors.
+
+The configuration names the weights file and its SHA-256 and is replaced last, so a folder is always either the old
+model or the new one. Nothing in it is executed on loading.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import pandas as pd
+from torch import Tensor
+
+from . import __version__
+from .errors import CheckpointError
+
+FORMAT = 1
+CONFIG = "config.json"
+T = TypeVar("T")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values as JSON, whole or not at all; a number that is not finite is refused."""
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write to a temporary file beside `path`, flush to disk, rename."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def save(folder: Path, kind: str, tensors: dict[str, Tensor], config: dict[str, Any], history: pd.DataFrame) -> None:
+    """Write a model into `folder`, replacing an earlier one of it.
+
+    Args:
+        folder: made if absent.
+        kind: what can be done with it, `pretrained` or `finetuned`.
+        tensors: weights by name.
+        config: settings as plain values.
+        history: one row an epoch, written as `history.csv`.
+
+    Raises:
+        CheckpointError: weights that are not finite.
+    """
+    from safetensors.torch import save as to_bytes
+
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"The weights {broken[0]!r} are not all finite; nothing was saved. Lower the rate?")
+    folder.mkdir(parents=True, exist_ok=True)
+    data = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    weights = f"weights-{digest[:12]}.safetensors"
+    write_bytes(folder / weights, data)
+    write_text(folder / "history.csv", history.to_csv(index=False))
+    head = {"format": FORMAT, "version": __version__, "kind": kind, "weights": weights, "sha256": digest}
+    write_json(folder / CONFIG, head | config)
+    for old in folder.glob("weights-*.safetensors"):
+        if old.name != weights:
+            old.unlink()
+
+
+def load(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor], pd.DataFrame]:
+    """Read configuration, weights and history of a model.
+
+    Raises:
+        CheckpointError: no model there, of another kind or format, or its bytes are not those that were saved.
+    """
+    from safetensors.torch import load as from_bytes
+
+    folder = Path(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"No saved model in {str(folder)!r}: there is no {CONFIG}. Is the path right?")
+    try:
+        config = json.loads(path.read_text())
+        data = (folder / config["weights"]).read_bytes()
+    except (json.JSONDecodeError, KeyError, OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"The model in {str(folder)!r} is incomplete or damaged ({error}).") from error
+    if config.get("format") != FORMAT:
+        raise CheckpointError(f"{str(folder)!r} has format {config.get('format')}; this version reads {FORMAT}.")
+    if hashlib.sha256(data).hexdigest() != config["sha256"]:
+        raise CheckpointError(f"The weights in {str(folder)!r} are not those that were saved (checksum differs).")
+    if kind is not None and config["kind"] != kind:
+        raise CheckpointError(f"{str(folder)!r} holds a {config['kind']} model; a {kind} one is needed.")
+    history = folder / "history.csv"
+    return config, from_bytes(data), pd.read_csv(history) if history.is_file() else pd.DataFrame()
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """A settings dataclass from plain values, nested ones included.
+
+    Raises:
+        CheckpointError: a value that the class does not know.
+    """
+    hints = get_type_hints(cls)
+    unknown = set(values) - set(hints)
+    if unknown:
+        raise CheckpointError(f"{cls.__name__} of this version has no {sorted(unknown)[0]!r}; use the newer version.")
+    nested = {
+        key: from_dict(hints[key], value) if dataclasses.is_dataclass(hints[key]) else value
+        for key, value in values.items()
+    }
+    return cls(**nested)

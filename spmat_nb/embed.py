@@ -1,0 +1,92 @@
+"""From a trained encoder to embeddings by material id, and from embeddings to a map."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .crystals import CrystalSet
+from .diagnostics import standardise
+from .errors import CheckpointError, InputError, unknown
+from .graphs import GraphSet, build_graphs
+from .pretrain import Pretrained
+from .settings import EncoderSettings
+from .settings import device as pick_device
+
+BATCH = 512
+
+
+@torch.no_grad()
+def embed(
+    crystals: CrystalSet, model: Pretrained, graphs: GraphSet | None = None, device: str | None = None
+) -> pd.DataFrame:
+    """The embedding of every crystal, without noise.
+
+    Args:
+        crystals: what to embed.
+        model: a pretrained or random encoder.
+        graphs: of the same crystals, if built before.
+        device: where to compute; chosen if None.
+
+    Returns:
+        One row a crystal, indexed by material id, columns e0, e1, ...
+
+    Raises:
+        CheckpointError: the graphs were built with other settings than the encoder's.
+    """
+    place = pick_device(device)
+    graphs = graphs or build_graphs(crystals, model.encoder_settings.graph)
+    check_graphs(graphs, model.encoder_settings)
+    graphs, encoder = graphs.to(place), model.encoder.to(place).eval()
+    parts = torch.arange(len(graphs)).split(BATCH)
+    values = torch.cat([encoder(graphs.batch(index)).cpu() for index in parts]).numpy()
+    names = [f"e{i}" for i in range(values.shape[1])]
+    return pd.DataFrame(values, index=crystals.table.index, columns=names)
+
+
+def check_graphs(graphs: GraphSet, sizes: EncoderSettings) -> None:
+    """Raise when graphs and encoder disagree about cutoff or neighbours."""
+    if graphs.settings != sizes.graph:
+        raise CheckpointError(
+            f"The encoder was made for {sizes.graph}, the graphs have {graphs.settings}; "
+            "build the graphs with the encoder's settings."
+        )
+
+
+def _pca(values: np.ndarray, seed: int) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
+    return PCA(2, svd_solver="full").fit_transform(values)
+
+
+def _umap(values: np.ndarray, seed: int) -> np.ndarray:
+    from umap import UMAP
+
+    return UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1).fit_transform(values)
+
+
+MAPS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"umap": _umap, "pca": _pca}
+
+
+def map_2d(embeddings: pd.DataFrame, method: str = "umap", seed: int = 0) -> pd.DataFrame:
+    """Two coordinates for every embedding; columns are standardised first.
+
+    Args:
+        embeddings: one row a crystal.
+        method: a key of `MAPS`: `umap`, or `pca`, which is linear and the same every time.
+        seed: of UMAP.
+
+    Returns:
+        Columns x and y, index of the embeddings.
+
+    Raises:
+        SettingsError: unknown method.
+        InputError: fewer than four crystals.
+    """
+    if method not in MAPS:
+        raise unknown("map", method, MAPS)
+    if len(embeddings) < 4:
+        raise InputError(f"A map of {len(embeddings)} crystals means nothing; embed at least 4.")
+    values = MAPS[method](standardise(embeddings.to_numpy(np.float64)), seed)
+    return pd.DataFrame(values, index=embeddings.index, columns=["x", "y"])

@@ -1,0 +1,155 @@
+"""The losses of pretraining on the projections of two views, z1 and z2 [B, D]; the registry LOSSES.
+
+The paper describes its losses in words; the formulas of the supervised ones are our choice, stated at each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .errors import TrainingError, unknown
+from .vocabulary import MISSING
+
+FEATURE_BALANCE = 0.0051  # of the feature-wise Barlow Twins loss (Crystal Twins)
+
+
+def class_mask(labels: Tensor | None, size: int, device: torch.device) -> Tensor:
+    """[B, B] true where two crystals count as one class.
+
+    A missing label (-1) makes a crystal its own class, and so do `labels=None` for all of them.
+    """
+    own = torch.eye(size, dtype=torch.bool, device=device)
+    if labels is None:
+        return own
+    known = labels != MISSING
+    return own | ((labels[:, None] == labels[None, :]) & known[:, None] & known[None, :])
+
+
+def _check(z1: Tensor, z2: Tensor, labels: Tensor | None, least: int) -> None:
+    if z1.shape != z2.shape or z1.ndim != 2:
+        raise TrainingError(f"The two views must be [B, D] of one shape, got {tuple(z1.shape)} and {tuple(z2.shape)}.")
+    if labels is not None and labels.shape != z1.shape[:1]:
+        raise TrainingError(f"{tuple(labels.shape)} labels for {len(z1)} crystals; one label a crystal is needed.")
+    if len(z1) < least:
+        raise TrainingError(f"This loss compares crystals and needs a batch of at least {least}, got {len(z1)}.")
+
+
+def supervised_simclr(z1: Tensor, z2: Tensor, labels: Tensor | None = None, temperature: float = 0.1) -> Tensor:
+    """Supervised SimCLR: every view is pulled to all views of its class, against all other views.
+
+    The SupCon form of Khosla et al. (2020, eq. 2), our reading of the paper's words. With `labels=None` or a label
+    for each crystal it is NT-Xent (Chen et al., 2020).
+
+    Args:
+        z1: projections of the first view, [B, D].
+        z2: projections of the second view, [B, D].
+        labels: class indices [B], -1 for not known, or None.
+        temperature: tau.
+
+    Returns:
+        The mean over the 2 B views, a scalar.
+
+    Raises:
+        TrainingError: shapes that do not fit or an empty batch.
+    """
+    _check(z1, z2, labels, least=1)
+    z = functional.normalize(torch.cat([z1, z2]).float(), dim=1)  # [2B, D]
+    same = class_mask(labels, len(z1), z.device).repeat(2, 2)  # [2B, 2B]
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    logits = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
+    log_share = logits - torch.logsumexp(logits, dim=1, keepdim=True)
+    positive = same & ~itself
+    # where, not a product: 0 * -inf on the diagonal would be NaN
+    return -(torch.where(positive, log_share, 0.0).sum(1) / positive.sum(1)).mean()
+
+
+def supervised_barlow(z1: Tensor, z2: Tensor, labels: Tensor | None = None, balance: float = 1.0) -> Tensor:
+    """Supervised Barlow Twins, sample by sample: cosines of one class to 1, all others to 0.
+
+    C_ij = cos(z1_i, z2_j); the mean of (1 - C_ij)^2 over pairs of one class plus `balance` times the mean of C_ij^2
+    over the others (our form; two means, so a balance of order 1 is meaningful). With `labels=None` each crystal is
+    its own class.
+
+    Args:
+        z1: projections of the first view, [B, D].
+        z2: projections of the second view, [B, D].
+        labels: class indices [B], -1 for not known, or None.
+        balance: lambda, the weight of the pairs of different classes.
+
+    Raises:
+        TrainingError: shapes that do not fit or an empty batch.
+    """
+    _check(z1, z2, labels, least=1)
+    cosine = functional.normalize(z1.float(), dim=1) @ functional.normalize(z2.float(), dim=1).T  # [B, B]
+    same = class_mask(labels, len(z1), z1.device)
+    pull = (1 - cosine[same]).square().mean()
+    others = cosine[~same]
+    return pull + balance * others.square().sum() / max(others.numel(), 1)
+
+
+def barlow_features(z1: Tensor, z2: Tensor) -> Tensor:
+    """Barlow Twins feature by feature (Zbontar et al., 2021), as in Crystal Twins.
+
+    C = BN(z1)^T BN(z2) / B with batch norm without affine part; sum of (C_ii - 1)^2 plus 0.0051 times the sum of
+    C_ij^2 off the diagonal.
+
+    Raises:
+        TrainingError: shapes that do not fit or a batch of fewer than two.
+    """
+    _check(z1, z2, None, least=2)
+    normal = [functional.batch_norm(z.float(), None, None, training=True) for z in (z1, z2)]
+    cross = normal[0].T @ normal[1] / len(z1)  # [D, D]
+    diagonal = cross.diagonal()
+    off_diagonal = cross.square().sum() - diagonal.square().sum()
+    return (diagonal - 1).square().sum() + FEATURE_BALANCE * off_diagonal
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A way to pretrain: `compute(z1, z2, labels, temperature, balance)`."""
+
+    key: str
+    title: str
+    needs_label: bool
+    compute: Callable[[Tensor, Tensor, Tensor | None, float, float], Tensor]
+
+
+LOSSES: dict[str, Loss] = {
+    loss.key: loss
+    for loss in (
+        Loss(
+            "sup_barlow",
+            "Supervised Barlow Twins",
+            True,
+            lambda z1, z2, labels, tau, balance: supervised_barlow(z1, z2, labels, balance),
+        ),
+        Loss(
+            "sup_simclr",
+            "Supervised SimCLR",
+            True,
+            lambda z1, z2, labels, tau, balance: supervised_simclr(z1, z2, labels, tau),
+        ),
+        Loss("barlow", "Barlow Twins", False, lambda z1, z2, labels, tau, balance: barlow_features(z1, z2)),
+        Loss(
+            "barlow_samples",
+            "Barlow Twins, sample by sample",
+            False,
+            lambda z1, z2, labels, tau, balance: supervised_barlow(z1, z2, None, balance),
+        ),
+        Loss("simclr", "SimCLR", False, lambda z1, z2, labels, tau, balance: supervised_simclr(z1, z2, None, tau)),
+    )
+}
+
+
+def get_loss(key: str) -> Loss:
+    """The loss of that key.
+
+    Raises:
+        SettingsError: the key is not in `LOSSES`.
+    """
+    if key not in LOSSES:
+        raise unknown("loss", key, LOSSES)
+    return LOSSES[key]

@@ -1,0 +1,158 @@
+"""Which sizes: settings as frozen dataclasses, presets, device. The only reader of environment variables."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import SettingsError, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """How a crystal becomes a graph (CGCNN: nearest 12 within 8 A)."""
+
+    cutoff: float = 8.0  # A
+    max_neighbours: int = 12
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no graph."""
+        if not (self.cutoff > 0 and self.max_neighbours >= 1):
+            raise SettingsError(f"cutoff must be positive and max_neighbours at least 1, got {self}.")
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Sizes of an encoder and its projector (CGCNN's; projector as in Crystal Twins)."""
+
+    name: str = "cgcnn"
+    node_features: int = 64
+    convolutions: int = 3
+    hidden: int = 128
+    gaussian_step: float = 0.2  # A
+    projection: int = 256
+    graph: GraphSettings = field(default_factory=GraphSettings)
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """The noise of one view: shares of atoms and edges masked, half-width of GNDN (paper: 10 %, 10 %, 0.5 A)."""
+
+    mask_atoms: float = 0.10
+    mask_edges: float = 0.10
+    delta: float = 0.5  # A
+
+    def __post_init__(self) -> None:
+        """Refuse shares outside [0, 1) and negative noise."""
+        if not (0 <= self.mask_atoms < 1 and 0 <= self.mask_edges < 1 and self.delta >= 0):
+            raise SettingsError(f"mask_atoms and mask_edges must be in [0, 1) and delta >= 0 A, got {self}.")
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """One pretraining run. The paper gives 15 epochs; batch, learning rate, lambda and tau are our choice."""
+
+    loss: str = "sup_barlow"
+    label: str | None = "gap_class"
+    epochs: int = 15
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-6
+    temperature: float = 0.1
+    balance: float = 1.0  # lambda of the Barlow Twins losses
+    validation_share: float = 0.05
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """One fine-tuning run (rates from Crystal Twins: 1e-3 for the head, 2e-4 for a pretrained encoder)."""
+
+    target: str = "formation_energy_per_atom"
+    epochs: int = 200
+    batch_size: int = 128
+    head_rate: float = 1e-3
+    encoder_rate: float = 1e-3
+    weight_decay: float = 1e-6
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Epochs, largest number of crystals and seeds: for a laptop minute, a lesson, or the paper's lengths."""
+
+    pretrain_epochs: int
+    finetune_epochs: int
+    max_pretrain: int | None
+    max_finetune: int | None
+    seeds: int
+
+
+PRESETS: dict[str, Preset] = {
+    "fast": Preset(pretrain_epochs=2, finetune_epochs=8, max_pretrain=800, max_finetune=400, seeds=2),
+    "class": Preset(pretrain_epochs=10, finetune_epochs=40, max_pretrain=None, max_finetune=None, seeds=3),
+    "paper": Preset(pretrain_epochs=15, finetune_epochs=200, max_pretrain=None, max_finetune=None, seeds=5),
+}
+
+
+def preset(name: str | None = None) -> Preset:
+    """The named preset; without a name the one of `SPMAT_PRESET`, else `class`.
+
+    Raises:
+        SettingsError: the name is not in `PRESETS`.
+    """
+    name = name or os.environ.get("SPMAT_PRESET", "class")
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def device(name: str | None = None) -> "torch.device":
+    """The device to compute on: the one named, or of `SPMAT_DEVICE`, else CUDA, else MPS, else the CPU.
+
+    Raises:
+        SettingsError: the named device does not exist here.
+    """
+    import torch
+
+    name = name or os.environ.get("SPMAT_DEVICE")
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"Device {name!r} cannot be used on this machine; try 'cpu'.") from error
+    return torch.device(name)
+
+
+def workers() -> int:
+    """How many runs to do side by side: two on a CPU with two cores or more, one on a GPU."""
+    return 1 if device().type != "cpu" else min(2, os.cpu_count() or 1)
+
+
+def teaching_set() -> Path:
+    """The embedded teaching set; `SPMAT_TEACHING_SET` names another copy."""
+    return Path(os.environ.get("SPMAT_TEACHING_SET", PACKAGE_ROOT / "data" / "teaching.parquet"))
+
+
+def real_data() -> Path | None:
+    """The folder of `SPMAT_DATA_DIR` with real data sets, or None."""
+    folder = os.environ.get("SPMAT_DATA_DIR")
+    return Path(folder) if folder else None
+
+
+def cache_dir() -> Path:
+    """Where packed graphs are kept: `SPMAT_CACHE_DIR`, else `spmat_nb` in the user's cache folder."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get("SPMAT_CACHE_DIR", base / "spmat_nb"))
+
+
+def runs_dir() -> Path:
+    """Where notebooks and commands leave results: `SPMAT_RUNS_DIR`, else `runs` in the working folder."""
+    return Path(os.environ.get("SPMAT_RUNS_DIR", "runs"))

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Make `notebooks/NN_name.ipynb` from `notebooks/src/NN_name.py`, executed, with fixed cell ids.
+
+    python tools/build_notebooks.py [NAME ...] [--no-run] [--preset class]
+
+People edit only the sources. A notebook that fails is not written. Figures that a notebook saves are copied to
+`docs/figures/NAME`, those of the README among them.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS, SOURCES = ROOT / "notebooks", ROOT / "notebooks" / "src"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TIMEOUT = 1800  # seconds a cell
+
+
+def read_source(source: Path) -> nbformat.NotebookNode:
+    """The notebook of a source, without outputs; ids are its name and the number of the cell."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"{source.stem[:40]}-{number:02d}"
+        cell["metadata"] = nbformat.from_dict({k: v for k, v in cell["metadata"].items() if k == "tags"})
+    return notebook
+
+
+def execute(notebook: nbformat.NotebookNode, preset: str, runs: Path) -> nbformat.NotebookNode:
+    """Run all cells from the notebooks folder; results go to `runs`."""
+    environment = os.environ | {
+        "SPMAT_PRESET": preset,
+        "SPMAT_RUNS_DIR": str(runs),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    client = NotebookClient(
+        notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": NOTEBOOKS}}
+    )
+    client.execute(env=environment)
+    for cell in notebook.cells:
+        cell["metadata"].pop("execution", None)  # times of day, different at every build
+    notebook.metadata["language_info"] = {"name": "python"}
+    return notebook
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop addresses in memory from text outputs, which differ from build to build."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/plain")
+            if text:
+                output["data"]["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", text)
+    return notebook
+
+
+def build(source: Path, run: bool, preset: str) -> None:
+    """Write one notebook."""
+    notebook = read_source(source)
+    if run:
+        with tempfile.TemporaryDirectory() as runs:
+            tidy(execute(notebook, preset, Path(runs)))
+            for figures in Path(runs).glob("*/figures"):
+                shutil.copytree(figures, ROOT / "docs" / "figures" / figures.parent.name, dirs_exist_ok=True)
+    nbformat.write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
+    print(f"wrote notebooks/{source.stem}.ipynb")
+
+
+def main() -> None:
+    """Build the named notebooks, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="such as 00_start_here; all if none is given")
+    parser.add_argument("--no-run", action="store_true", help="leave outputs empty")
+    parser.add_argument("--preset", default="class")
+    args = parser.parse_args()
+    for source in sorted(SOURCES.glob("*.py")):
+        if not args.names or source.stem in args.names:
+            build(source, not args.no_run, args.preset)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Run a function over records in parallel, keeping each finished shard on disk so that a killed build goes on."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from joblib import Parallel, delayed
+from pymatgen.core import Structure
+from tqdm import tqdm
+
+from .energies import Unphysical
+
+SHARD = 50
+
+
+def pack(entry: dict) -> dict:
+    """A record as plain JSON values."""
+    s = entry["structure"]
+    flat = {"lattice": s.lattice.matrix.tolist(), "numbers": list(s.atomic_numbers), "frac": s.frac_coords.tolist()}
+    return entry | {"structure": flat}
+
+
+def unpack(entry: dict) -> dict:
+    """The inverse of `pack`."""
+    s = entry["structure"]
+    return entry | {"structure": Structure(s["lattice"], s["numbers"], s["frac"])}
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value))
+    part.replace(path)
+
+
+def run_shard(function: Callable[[dict], dict], records: list[dict], path: Path) -> None:
+    """Apply `function` to each packed record; an `Unphysical` one is written with its reason instead."""
+    if path.exists():
+        return
+    out = []
+    for entry in map(unpack, records):
+        try:
+            out.append(pack(function(entry)))
+        except Unphysical as reason:
+            out.append({"id": entry["id"], "dropped": str(reason)})
+    write_json(path, out)
+
+
+def shard_name(records: list[dict]) -> str:
+    """A name that depends on which records a shard holds, so that a changed selection is never mistaken for done."""
+    ids = [entry["id"] for entry in records]
+    return f"{ids[0]}-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
+
+
+def run_stage(
+    name: str, function: Callable[[dict], dict], records: list[dict], folder: Path, workers: int
+) -> list[dict]:
+    """All records through `function`, shard by shard; returns kept and dropped ones in the first order."""
+    folder = folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    chunks = [records[i : i + SHARD] for i in range(0, len(records), SHARD)]
+    paths = [folder / f"{shard_name(chunk)}.json" for chunk in chunks]
+    jobs = (delayed(run_shard)(function, [pack(e) for e in c], p) for c, p in zip(chunks, paths, strict=True))
+    for _ in tqdm(Parallel(n_jobs=workers, return_as="generator")(jobs), total=len(chunks), desc=name, mininterval=20):
+        pass
+    done = [entry for path in paths for entry in json.loads(path.read_text())]
+    return [entry if "dropped" in entry else unpack(entry) for entry in done]
