@@ -12,14 +12,16 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest tests
+	SPMAT_PRESET=fast SPMAT_RUNS_DIR=$(CURDIR)/runs/nbval \
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with tests/sanitize.cfg -p no:cacheprovider notebooks
 
 lab: $(READY)
-	$(BIN)/python -m jupyterlab notebooks
+	SPMAT_RUNS_DIR=$(CURDIR)/runs $(BIN)/python -m jupyterlab notebooks
 
 notebooks: $(READY)
 	$(BIN)/python tools/build_notebooks.py
+	$(BIN)/python tools/write_tables.py
 
 lint: $(READY)
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/mypy

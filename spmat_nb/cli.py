@@ -72,13 +72,16 @@ def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
     """Pretrain an encoder and write it as a checkpoint folder."""
     from .losses import get_loss
     from .pretrain import pretrain
+    from .vocabulary import get_label
 
     augment = replace(AugmentSettings(), **given(args, "mask_atoms", "mask_edges", "delta"))
     options = given(args, "loss", "label", "batch_size", "learning_rate", "temperature", "balance")
-    epochs = args.epochs or chosen_preset(args).pretrain_epochs
+    epochs = chosen_preset(args).pretrain_epochs if args.epochs is None else args.epochs
     settings = PretrainSettings(**options, epochs=epochs, augment=augment, seed=args.seed)
     if not get_loss(settings.loss).needs_label:
         settings = replace(settings, label=None)
+    if settings.label is not None:
+        get_label(settings.label)
     model = pretrain(pretraining_rows(args), settings, device=args.device, show=not args.quiet)
     model.save(args.out)
     last = model.history.iloc[-1].to_dict() if len(model.history) else {}
@@ -102,10 +105,13 @@ def run_embed(args: argparse.Namespace) -> dict[str, Any]:
 def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune on one target and write metrics, predictions and the model."""
     from .finetune import PARTS, finetune
+    from .vocabulary import get_target
 
     chosen = chosen_preset(args)
     options = given(args, "target", "batch_size", "head_rate", "encoder_rate")
-    settings = FinetuneSettings(**options, epochs=args.epochs or chosen.finetune_epochs, seed=args.seed)
+    epochs = chosen.finetune_epochs if args.epochs is None else args.epochs
+    settings = FinetuneSettings(**options, epochs=epochs, seed=args.seed)
+    get_target(settings.target)
     crystals = read_data(args)
     rows = crystals.of_split(*PARTS).with_target(settings.target, drop_missing=args.drop_missing)
     # The limit draws rows with one fixed seed, so that runs with other seeds share their split.
@@ -113,6 +119,8 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     seen = crystals.table.loc[crystals.table["split"] == "pretrain", "formula"]
     tuned = finetune(rows, args.init, settings, device=args.device, show=not args.quiet, pretraining_formulas=seen)
     tuned.save(args.out)
+    if tuned.metrics["label_is_function_of_target"]:
+        print(f"note: the label {tuned.metrics['label']!r} is a function of {settings.target!r}", file=sys.stderr)
     return tuned.metrics
 
 

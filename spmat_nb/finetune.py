@@ -17,11 +17,11 @@ from .embed import BATCH, check_graphs
 from .encoders import make_encoder
 from .errors import InputError, TrainingError
 from .graphs import Batch, GraphSet, build_graphs
-from .pretrain import Pretrained, check_batches, describe, epoch_batches, load_pretrained, load_weights, random_encoder
+from .pretrain import Pretrained, check_count, describe, epoch_batches, load_pretrained, load_weights, random_encoder
 from .progress import Epochs
 from .settings import EncoderSettings, FinetuneSettings
 from .settings import device as pick_device
-from .vocabulary import get_target
+from .vocabulary import get_label, get_target
 
 PARTS = ("train", "val", "test")
 GROWTH = 1e4  # a training loss that many times its first value is divergence
@@ -135,7 +135,7 @@ def finetune(
     if graphs is None or graphs.fingerprint != usable.fingerprint():
         graphs = build_graphs(usable, sizes.graph)
     check_graphs(graphs, sizes)
-    check_batches(len(rows["train"]), settings.batch_size)
+    check_count(len(rows["train"]))
     graphs, model, values = graphs.to(place), model.to(place), values.to(place)
     train = values[rows["train"]]
     model.mean.copy_(train.mean())
@@ -166,7 +166,9 @@ def start_model(
     model.encoder.load_state_dict(source.encoder.state_dict())
     run = source.settings
     origin: dict[str, Any] = {"init": "scratch" if fresh else "random" if run is None else run.loss}
-    origin["label"] = run.label if run is not None and run.loss.startswith("sup_") else None
+    label = run.label if run is not None else None
+    origin["label"] = label
+    origin["label_is_function_of_target"] = label is not None and settings.target in get_label(label).function_of
     return model, source.encoder_settings, origin
 
 

@@ -115,7 +115,7 @@ def neighbour_shells(structure: "Structure", ax: "Axes", centre: int = 0) -> "Ax
         xlabel="distance (Å)", ylabel="neighbours in the graph", title=f"The 12 nearest of {structure[centre].specie}"
     )
     ax.set(xlim=(distances.min() - 0.6, distances.max() + 0.6), ylim=(0, ax.get_ylim()[1] * 1.15))
-    ax.legend(loc="upper center")
+    ax.legend(loc="center")
     return ax
 
 

@@ -99,13 +99,11 @@ def random_encoder(sizes: EncoderSettings | None = None, seed: int = 0) -> Pretr
 def epoch_batches(count: int, size: int, *key: int) -> list[Tensor]:
     """A shuffled epoch of nearly equal batches, none smaller than two, fixed by the key."""
     order = torch.randperm(count, generator=view_generator(*key))
-    return list(torch.tensor_split(order, max(1, round(count / max(size, 2)))))
+    return list(torch.tensor_split(order, max(1, round(count / size))))
 
 
-def check_batches(count: int, size: int) -> None:
+def check_count(count: int) -> None:
     """Raise when batch normalisation would meet a batch of one crystal."""
-    if size < 2:
-        raise SettingsError(f"A batch size of {size} is too small; use at least 2.")
     if count < 2:
         raise InputError(f"{count} crystals to train on; at least 2 are needed.")
 
@@ -138,7 +136,7 @@ def pretrain(
     """
     settings, sizes = settings or PretrainSettings(), sizes or EncoderSettings()
     loss, classes = get_loss(settings.loss), surrogate_classes(crystals, settings)
-    check_batches(int(len(crystals) * (1 - settings.validation_share)), settings.batch_size)
+    check_count(int(len(crystals) * (1 - settings.validation_share)))
     place = pick_device(device)
     graphs = (graphs or build_graphs(crystals, sizes.graph)).to(place)
     model = random_encoder(sizes, settings.seed)

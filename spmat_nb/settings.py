@@ -69,6 +69,15 @@ class PretrainSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse lengths and rates that train nothing."""
+        _check_run(self.epochs, self.batch_size, self.learning_rate)
+        if not (self.temperature > 0 and self.balance >= 0 and 0 <= self.validation_share < 1):
+            raise SettingsError(
+                "temperature must be positive, balance at least 0 and validation_share in [0, 1), "
+                f"got {self.temperature}, {self.balance} and {self.validation_share}."
+            )
+
 
 @dataclass(frozen=True)
 class FinetuneSettings:
@@ -81,6 +90,18 @@ class FinetuneSettings:
     encoder_rate: float = 1e-3
     weight_decay: float = 1e-6
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse lengths and rates that train nothing."""
+        _check_run(self.epochs, self.batch_size, self.head_rate)
+
+
+def _check_run(epochs: int, batch_size: int, rate: float) -> None:
+    if epochs < 1 or batch_size < 2 or not rate > 0:
+        raise SettingsError(
+            "A run needs at least 1 epoch, batches of at least 2 crystals (batch normalisation) and a positive "
+            f"learning rate, got {epochs}, {batch_size} and {rate}."
+        )
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,9 @@ def read(path: Path) -> Cell:
 def _cause(error: Exception, caught: list[warnings.WarningMessage]) -> str:
     """Pymatgen often keeps the cause in a warning and raises something vague."""
     texts = [str(error), *(str(w.message) for w in caught)]
-    return "cannot be read: " + "; ".join(dict.fromkeys(" ".join(t.split())[:200] for t in texts if t))
+    return "cannot be read (is the file complete?): " + "; ".join(
+        dict.fromkeys(" ".join(t.split())[:200] for t in texts if t)
+    )
 
 
 def from_object(thing: Any) -> Cell:

@@ -10,6 +10,7 @@ from .errors import InputError, unknown
 
 NARROW_GAP = 2.0  # eV
 MAGNETIC = 0.02  # Bohr magnetons an atom
+STABLE = 0.001  # eV/atom above the hull
 MISSING = -1  # a class index that means "not known"
 
 HALOGENS = frozenset((9, 17, 35, 53))
@@ -52,15 +53,60 @@ TARGETS: dict[str, Target] = {
 }
 
 
+def chemical_family(numbers: Sequence[int]) -> str:
+    """Family of a compound from its atomic numbers (the first rule that holds; our choice)."""
+    elements = set(map(int, numbers))
+    if OXYGEN in elements:
+        return "oxyhalide" if elements & HALOGENS else "oxide"
+    rules = (
+        (HALOGENS, "halide"),
+        (CHALCOGENS, "chalcogenide"),
+        (PNICTOGENS, "pnictide"),
+        (SMALL_ANIONS, "hydride_boride_carbide_silicide"),
+    )
+    return next((name for group, name in rules if elements & group), "intermetallic")
+
+
+def gap_class(gaps: pd.Series) -> pd.Series:
+    """Classes none, narrow (below 2 eV; our choice) and wide from band gaps in eV."""
+    named = np.select([gaps <= 0, gaps < NARROW_GAP, gaps >= NARROW_GAP], ["none", "narrow", "wide"], default="")
+    return pd.Series(named, index=gaps.index).where(gaps.notna())
+
+
+def magnetic_class(per_atom: pd.Series, numbers: Sequence[Sequence[int]]) -> pd.Series:
+    """Net moment, or none with or without an element of an open shell (moments in Bohr magnetons an atom)."""
+    is_open = [bool(OPEN_SHELL & set(map(int, z))) for z in numbers]
+    shell = np.where(is_open, "no_net_moment_open_shell", "no_net_moment_closed_shell")
+    named = np.where(per_atom >= MAGNETIC, "net_moment", shell)
+    return pd.Series(named, index=per_atom.index).where(per_atom.notna())
+
+
+def flag(condition: Callable[[pd.Series], pd.Series]) -> Callable[[pd.Series], pd.Series]:
+    """A rule that gives 1 where the condition holds, 0 elsewhere and nothing where the value is missing."""
+    return lambda values: condition(values).astype(float).where(values.notna())
+
+
 @dataclass(frozen=True)
 class Label:
-    """A surrogate label: class names in the order of their indices, and the column that holds them."""
+    """A surrogate label.
+
+    Attributes:
+        key: name in `LABELS`, and of the column that holds it.
+        title: for figures.
+        classes: names in the order of their indices.
+        about: what it means.
+        source: column that the label can be made from when its own is absent.
+        rule: from the values of `source` to those of the label.
+        function_of: targets that decide the label, so that pretraining on it leaks them.
+    """
 
     key: str
     title: str
     classes: tuple[str, ...]
-    column: str
     about: str
+    source: str | None = None
+    rule: Callable[[pd.Series], pd.Series] | None = None
+    function_of: tuple[str, ...] = ()
 
     @property
     def colours(self) -> tuple[str, ...]:
@@ -68,32 +114,58 @@ class Label:
         return COLOURS[: len(self.classes)]
 
 
-def _same_key(title: str, column: str, classes: Sequence[str], about: str) -> Label:
-    return Label(column, title, tuple(classes), column, about)
-
-
 LABELS: dict[str, Label] = {
     label.key: label
     for label in (
-        _same_key("Gap class", "gap_class", ("none", "narrow", "wide"), "no gap, below 2 eV, 2 eV and above"),
-        _same_key("Metal or not", "is_metal", ("non-metal", "metal"), "metal: no band gap"),
-        _same_key("Magnetic or not", "is_magnetic", ("non-magnetic", "magnetic"), "0.02 Bohr magnetons an atom"),
-        _same_key(
-            "Magnetic class",
+        Label(
+            "gap_class",
+            "Gap class",
+            ("none", "narrow", "wide"),
+            "no gap, below 2 eV, 2 eV and above",
+            source="band_gap",
+            rule=gap_class,
+            function_of=("band_gap",),
+        ),
+        Label(
+            "is_metal",
+            "Metal or not",
+            ("non-metal", "metal"),
+            "metal: no band gap",
+            source="band_gap",
+            rule=flag(lambda gap: gap <= 0),
+            function_of=("band_gap",),
+        ),
+        Label(
+            "is_magnetic",
+            "Magnetic or not",
+            ("non-magnetic", "magnetic"),
+            "at least 0.02 Bohr magnetons an atom",
+            source="magnetization_per_atom",
+            rule=flag(lambda moment: moment >= MAGNETIC),
+        ),
+        Label(
             "magnetic_class",
+            "Magnetic class",
             ("no_net_moment_closed_shell", "no_net_moment_open_shell", "net_moment"),
             "partly a label of the composition: open shells are read off the elements",
         ),
-        _same_key("Stable or not", "is_stable", ("unstable", "stable"), "on the convex hull of its own data set"),
-        _same_key(
-            "Crystal system",
+        Label(
+            "is_stable",
+            "Stable or not",
+            ("unstable", "stable"),
+            "on the convex hull of its own data set",
+            source="e_above_hull",
+            rule=flag(lambda energy: energy <= STABLE),
+        ),
+        Label(
             "crystal_system",
+            "Crystal system",
             ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic"),
             "from the space group",
         ),
-        _same_key(
-            "Chemical family",
+        Label(
             "family",
+            "Chemical family",
             (
                 "intermetallic",
                 "oxide",
@@ -131,6 +203,16 @@ def get_label(key: str) -> Label:
     return LABELS[key]
 
 
+def _label_column(table: pd.DataFrame, label: Label) -> pd.Series:
+    """The label's own column, or one made by its rule."""
+    if label.key in table:
+        return table[label.key]
+    if label.source in table and label.rule is not None:
+        return label.rule(pd.to_numeric(table[label.source], errors="coerce"))
+    ways = repr(label.key) + (f" (or {label.source!r} to make it from)" if label.source else "")
+    raise InputError(f"The data has no column {ways}, which the label {label.key!r} needs.")
+
+
 def label_classes(table: pd.DataFrame, key: str) -> np.ndarray:
     """Class index of every row, shape [B], int64; `MISSING` where the value is absent.
 
@@ -140,12 +222,10 @@ def label_classes(table: pd.DataFrame, key: str) -> np.ndarray:
 
     Raises:
         SettingsError: unknown label.
-        InputError: the column is absent, or holds a value that is not a class.
+        InputError: neither the column nor the one it can be made from is there, or a value is not a class.
     """
     label = get_label(key)
-    if label.column not in table:
-        raise InputError(f"The data has no column {label.column!r}, which the label {key!r} needs.")
-    column = table[label.column]
+    column = _label_column(table, label)
     if pd.api.types.is_numeric_dtype(column):
         names = {index: index for index in range(len(label.classes))}
     else:
@@ -155,35 +235,7 @@ def label_classes(table: pd.DataFrame, key: str) -> np.ndarray:
     if odd.any():
         where, value = odd.idxmax(), column[odd.idxmax()]
         raise InputError(
-            f"Column {label.column!r}, row {where}: {value!r} is no class of the label {key!r}. "
+            f"Column {key!r}, row {where}: {value!r} is no class of the label {key!r}. "
             f"Known: {', '.join(label.classes)}, or 0 to {len(label.classes) - 1}; leave unknown ones empty."
         )
     return classes.fillna(MISSING).to_numpy(np.int64)
-
-
-def chemical_family(numbers: Sequence[int]) -> str:
-    """Family of a compound from its atomic numbers (the first rule that holds; our choice)."""
-    elements = set(map(int, numbers))
-    if OXYGEN in elements:
-        return "oxyhalide" if elements & HALOGENS else "oxide"
-    rules = (
-        (HALOGENS, "halide"),
-        (CHALCOGENS, "chalcogenide"),
-        (PNICTOGENS, "pnictide"),
-        (SMALL_ANIONS, "hydride_boride_carbide_silicide"),
-    )
-    return next((name for group, name in rules if elements & group), "intermetallic")
-
-
-def gap_class(gaps: pd.Series) -> pd.Series:
-    """None / narrow / wide from band gaps in eV (narrow below 2 eV; our choice)."""
-    named = np.select([gaps <= 0, gaps < NARROW_GAP, gaps >= NARROW_GAP], ["none", "narrow", "wide"], default="")
-    return pd.Series(named, index=gaps.index).where(gaps.notna())
-
-
-def magnetic_class(per_atom: pd.Series, numbers: Sequence[Sequence[int]]) -> pd.Series:
-    """Net moment, or none with or without an element of an open shell (moments in Bohr magnetons an atom)."""
-    is_open: Callable[[Sequence[int]], bool] = lambda z: bool(OPEN_SHELL & set(map(int, z)))  # noqa: E731
-    shell = np.where([is_open(z) for z in numbers], "no_net_moment_open_shell", "no_net_moment_closed_shell")
-    named = np.where(per_atom >= MAGNETIC, "net_moment", shell)
-    return pd.Series(named, index=per_atom.index).where(per_atom.notna())

@@ -4,7 +4,7 @@
     python tools/build_notebooks.py [NAME ...] [--no-run] [--preset class]
 
 People edit only the sources. A notebook that fails is not written. Figures that a notebook saves are copied to
-`docs/figures/NAME`, those of the README among them.
+`docs/figures/NAME`, its `summary.json` to `data/results/NAME.json`; `tools/write_tables.py` then renews the README.
 """
 
 import argparse
@@ -69,6 +69,8 @@ def build(source: Path, run: bool, preset: str) -> None:
             tidy(execute(notebook, preset, Path(runs)))
             for figures in Path(runs).glob("*/figures"):
                 shutil.copytree(figures, ROOT / "docs" / "figures" / figures.parent.name, dirs_exist_ok=True)
+            for summary in Path(runs).glob("*/summary.json"):
+                shutil.copy(summary, ROOT / "data" / "results" / f"{summary.parent.name}.json")
     nbformat.write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
     print(f"wrote notebooks/{source.stem}.ipynb")
 

@@ -65,12 +65,12 @@ def main() -> None:
     tried = len(records)
     logging.info("%d candidates", tried)
     entries = survivors(run_stage("volume", settle, records, args.work, args.workers), counts)
+    entries = drop_dense(entries, counts)
     entries = drop_duplicates(entries, counts)
     logging.info("%d after the volume scan and duplicates", len(entries))
     chosen = near_hull(entries, args.relax)
     relaxed = {e["id"]: e for e in run_stage("relax", relax_entry, chosen, args.work, args.workers)}
     entries = drop_duplicates([relaxed.get(e["id"], e) for e in entries], counts)
-    entries = drop_dense(entries, counts)
     hull_distances(entries)
     entries = drop_implausible(entries, counts)
     table = write_table(entries, args.out, args.seed)

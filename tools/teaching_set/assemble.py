@@ -11,11 +11,10 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from spmat_nb.crystals import pack_structure_columns, split_by_formula
-from spmat_nb.vocabulary import chemical_family, gap_class, magnetic_class
+from spmat_nb.vocabulary import STABLE, chemical_family, gap_class, magnetic_class
 
 from .labels import electronic_labels, magnetic_labels
 
-STABLE = 0.001  # eV/atom above the hull
 IMPLAUSIBLE = 1.0  # eV/atom above the hull
 SMALLEST_VOLUME = 3.0  # A3 an atom
 MOLECULAR = {"H", "N", "O", "F", "Cl", "Br", "I", "S", "Se"}

@@ -43,6 +43,10 @@ ALLOWED = {symbol for group in CHEMICAL_GROUPS for symbol in group}
 MAX_KNOWN_Z = 94  # CHGNet's last element
 # Every element is tried on these; the others only within the group of the prototype's own element.
 COMMON_UNARY = {"A_cF4_225_a", "A_cI2_229_a", "A_hP2_194_c", "A_cF8_227_a", "A_hR2_166_c"}
+# Prototypes of two-atom molecules, and the elements put on them with the cell as it is: scaling it would pull the
+# molecules apart. They are relaxed instead of scanned and become the references of the gases.
+MOLECULAR_TYPES = {"A_hR2_166_c": "O", "A_mC4_12_i": "O", "A_cP8_205_c": "N", "A_tP4_136_f": "N", "A_tP16_138_j": "Cl"}
+DIATOMIC = ("H", "N", "O", "F", "Cl")
 FIRST_VOLUME = DLSVolumePredictor(min_scaling=0.1, max_scaling=10.0)
 
 
@@ -168,6 +172,20 @@ def compound_candidates(prototypes: list[Prototype], per_prototype: int, seed: i
     return pairs
 
 
+def molecular_candidates(prototypes: list[Prototype]) -> list[dict]:
+    """Two-atom molecules on the molecular prototypes, unscaled."""
+    records = []
+    for prototype in prototypes:
+        own = prototype.roles[0].symbol
+        if MOLECULAR_TYPES.get(prototype.aflow) == own:
+            for symbol in DIATOMIC:
+                if symbol != own:
+                    structure = prototype.structure.copy()
+                    structure.replace_species({prototype.roles[0]: Element(symbol)})
+                    records.append(record(prototype, structure, "substitution") | {"molecular": True})
+    return records
+
+
 def all_candidates(per_prototype: int, seed: int) -> tuple[list[dict], dict[str, int]]:
     """Every crystal to try, as records with `id`, names, `origin` and `structure`; and the counts left out."""
     prototypes, left_out = load_prototypes()
@@ -178,6 +196,7 @@ def all_candidates(per_prototype: int, seed: int) -> tuple[list[dict], dict[str,
                 records.append(record(prototype, substitute(prototype, symbols), "substitution"))
             except (ValueError, TypeError):
                 left_out["no first volume"] = left_out.get("no first volume", 0) + 1
+    records += molecular_candidates(prototypes)
     for number, entry in enumerate(records):
         entry["id"] = f"tch-{number:05d}"
     return records, left_out

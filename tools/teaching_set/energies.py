@@ -119,9 +119,14 @@ def with_energy(entry: dict) -> dict:
 
 
 def settle(entry: dict) -> dict:
-    """A prototype is kept as it is; a substitution gets the volume of least energy."""
+    """A prototype is kept as it is, molecules are relaxed, any other substitution gets the volume of least energy."""
     if entry["origin"] == "prototype":
         return with_energy(entry | {"relaxation": "none", "log_volume_ratio": 0.0})
+    if entry.get("molecular"):
+        structure, steps = relax(entry["structure"], fmax=0.05, steps=300)
+        ratio = float(np.log(structure.volume / entry["structure"].volume))
+        how = {"relaxation": "cell and positions", "relaxation_steps": steps}
+        return with_energy(entry | how | {"structure": structure, "log_volume_ratio": ratio})
     structure, ratio = scan_volume(entry["structure"])
     return with_energy(entry | {"structure": structure, "relaxation": "volume", "log_volume_ratio": ratio})
 

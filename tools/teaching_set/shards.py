@@ -1,6 +1,5 @@
 """Run a function over records in parallel, keeping each finished shard on disk so that a killed build goes on."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from .energies import Unphysical
 
-SHARD = 50
+SHARD = 25
 
 
 def pack(entry: dict) -> dict:
@@ -36,8 +35,6 @@ def write_json(path: Path, value: object) -> None:
 
 def run_shard(function: Callable[[dict], dict], records: list[dict], path: Path) -> None:
     """Apply `function` to each packed record; an `Unphysical` one is written with its reason instead."""
-    if path.exists():
-        return
     out = []
     for entry in map(unpack, records):
         try:
@@ -47,22 +44,27 @@ def run_shard(function: Callable[[dict], dict], records: list[dict], path: Path)
     write_json(path, out)
 
 
-def shard_name(records: list[dict]) -> str:
-    """A name that depends on which records a shard holds, so that a changed selection is never mistaken for done."""
-    ids = [entry["id"] for entry in records]
-    return f"{ids[0]}-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
+def finished(folder: Path) -> dict[str, dict]:
+    """Every record that a shard in the folder holds, by id."""
+    return {entry["id"]: entry for path in folder.glob("*.json") for entry in json.loads(path.read_text())}
 
 
 def run_stage(
     name: str, function: Callable[[dict], dict], records: list[dict], folder: Path, workers: int
 ) -> list[dict]:
-    """All records through `function`, shard by shard; returns kept and dropped ones in the first order."""
+    """All records through `function`; those that are finished already are not done again.
+
+    Returns:
+        Kept and dropped records in the order of `records`.
+    """
     folder = folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = [records[i : i + SHARD] for i in range(0, len(records), SHARD)]
-    paths = [folder / f"{shard_name(chunk)}.json" for chunk in chunks]
+    done = finished(folder)
+    todo = [entry for entry in records if entry["id"] not in done]
+    chunks = [todo[i : i + SHARD] for i in range(0, len(todo), SHARD)]
+    paths = [folder / f"{chunk[0]['id']}-{len(chunk)}.json" for chunk in chunks]
     jobs = (delayed(run_shard)(function, [pack(e) for e in c], p) for c, p in zip(chunks, paths, strict=True))
     for _ in tqdm(Parallel(n_jobs=workers, return_as="generator")(jobs), total=len(chunks), desc=name, mininterval=20):
         pass
-    done = [entry for path in paths for entry in json.loads(path.read_text())]
-    return [entry if "dropped" in entry else unpack(entry) for entry in done]
+    done = finished(folder)
+    return [entry if "dropped" in entry else unpack(entry) for entry in (done[e["id"]] for e in records)]

@@ -1,0 +1,270 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from spmat_nb.crystals import load
+from spmat_nb.errors import CheckpointError, InputError, SettingsError, TrainingError
+from spmat_nb.finetune import PARTS, finetune, load_finetuned, predict, start_model
+from spmat_nb.graphs import build_graphs
+from spmat_nb.pretrain import pretrain, random_encoder
+from spmat_nb.settings import FinetuneSettings, GraphSettings, PretrainSettings
+
+SHORT = FinetuneSettings(epochs=2, batch_size=8)
+TARGET = SHORT.target
+
+
+@pytest.fixture(scope="module")
+def graphs(tiny):
+    return build_graphs(tiny.of_split(*PARTS), cache=False)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tiny, tiny_graphs, small):
+    return pretrain(tiny, PretrainSettings(epochs=1, batch_size=16), small, tiny_graphs, show=False)
+
+
+@pytest.fixture(scope="module")
+def run(tiny, graphs, small):
+    """Fine-tune on the tiny set with some settings changed."""
+
+    def go(crystals=tiny, init="scratch", graphs=graphs, **changes):
+        return finetune(crystals, init, replace(SHORT, **changes), small, graphs, show=False)
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def tuned(run):
+    return run()
+
+
+def with_targets(crystals, change, split):
+    """The same crystals with other targets in one split."""
+    values, rows = crystals.table[TARGET].astype(float), crystals.table["split"] == split
+    return replace(crystals, table=crystals.table.assign(**{TARGET: values.mask(rows, change(values))}))
+
+
+def same_weights(one, other):
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_fine_tuning_learns(lesson, small):
+    sizes = replace(small, node_features=32, hidden=32)
+    settings = FinetuneSettings(epochs=40, batch_size=25, head_rate=5e-3, encoder_rate=5e-3)
+    metrics = finetune(lesson, "scratch", settings, sizes, show=False).metrics
+    values = lesson.of_split("train").table[TARGET]
+    assert metrics["train_mae"] < 0.5 * (values - values.median()).abs().mean()
+    assert metrics["val_mae"] < metrics["median_test_mae"]
+
+
+def test_the_metrics_are_those_of_the_predictions(tuned, tiny):
+    table, metrics = tuned.predictions, tuned.metrics
+    assert metrics["target"] == TARGET and metrics["unit"] == "eV/atom" and metrics["seed"] == 0
+    error = (table["predicted"] - table["true"]).abs()
+    for part, count in zip(PARTS, (12, 6, 6), strict=True):
+        assert metrics[f"n_{part}"] == count == (table["split"] == part).sum()
+        assert metrics[f"{part}_mae"] == pytest.approx(error[table["split"] == part].mean())
+    median = tiny.of_split("train").table[TARGET].median()
+    baseline = (tiny.of_split("test").table[TARGET] - median).abs().mean()
+    assert metrics["median_test_mae"] == pytest.approx(baseline, rel=1e-5)
+
+
+def test_predictions_have_the_ids_splits_and_targets_of_the_rows(tuned, tiny):
+    rows = tiny.of_split(*PARTS).table
+    pd.testing.assert_index_equal(tuned.predictions.index, rows.index)
+    assert (tuned.predictions["split"] == rows["split"]).all()
+    np.testing.assert_allclose(tuned.predictions["true"], rows[TARGET], rtol=1e-6)
+
+
+def test_the_kept_epoch_is_the_best_on_val(run):
+    tuned = run(epochs=6, head_rate=0.03, encoder_rate=0.03)
+    best = tuned.history["val_mae"].idxmin()
+    assert tuned.metrics["best_epoch"] == best + 1
+    assert tuned.metrics["val_mae"] == pytest.approx(tuned.history["val_mae"][best], rel=1e-5)
+    assert len(tuned.history) == tuned.metrics["epochs"] == 6
+
+
+def test_a_test_formula_pretraining_saw_is_counted_apart(run, tiny):
+    formulas = tiny.of_split("test").table["formula"]
+    nothing = finetune(tiny, "scratch", SHORT, show=False, pretraining_formulas=pd.Series([], dtype=str)).metrics
+    assert nothing["n_test_formula_not_in_pretrain"] == 6
+    assert nothing["test_mae_formula_not_in_pretrain"] == pytest.approx(nothing["test_mae"])
+    everything = finetune(tiny, "scratch", SHORT, show=False, pretraining_formulas=formulas).metrics
+    assert everything["n_test_formula_not_in_pretrain"] == 0
+    assert everything["test_mae_formula_not_in_pretrain"] is None
+
+
+def test_by_default_pretraining_saw_the_rows_of_its_split(run, tiny):
+    test, seen = tiny.of_split("test").table["formula"], tiny.of_split("pretrain").table["formula"]
+    assert run().metrics["n_test_formula_not_in_pretrain"] == (~test.isin(seen)).sum()
+
+
+def test_a_pretrained_start_copies_the_encoder_and_draws_a_new_head(pretrained):
+    model, sizes, origin = start_model(pretrained, SHORT, None)
+    other, _, _ = start_model(pretrained, replace(SHORT, seed=1), None)
+    for name, value in pretrained.encoder.state_dict().items():
+        assert torch.equal(model.encoder.state_dict()[name], value)
+    assert sizes == pretrained.encoder_settings
+    assert (origin["init"], origin["label"]) == ("sup_barlow", "gap_class")
+    assert not torch.equal(model.head[0].weight, other.head[0].weight)
+
+
+def test_fine_tuning_leaves_the_pretrained_encoder_alone(run, pretrained):
+    before = {k: v.clone() for k, v in pretrained.encoder.state_dict().items()}
+    run(init=pretrained)
+    assert all(torch.equal(v, before[k]) for k, v in pretrained.encoder.state_dict().items())
+
+
+def test_the_head_is_the_same_in_every_arm_of_a_seed(pretrained, small):
+    heads = [start_model(init, SHORT, small)[0].head for init in ("scratch", pretrained, random_encoder(small, 7))]
+    assert all(torch.equal(heads[0][2].weight, head[2].weight) for head in heads)
+
+
+@pytest.mark.parametrize(("init", "named"), [("scratch", "scratch"), ("random", "random"), ("pretrained", "sup_barlow")])
+def test_the_start_is_named_in_the_metrics(run, pretrained, small, init, named):
+    start = {"scratch": "scratch", "random": random_encoder(small), "pretrained": pretrained}[init]
+    assert run(init=start, epochs=1).metrics["init"] == named
+
+
+def test_a_folder_is_as_good_as_the_model_in_it(run, pretrained, tmp_path):
+    pretrained.save(tmp_path / "model")
+    for path in (tmp_path / "model", str(tmp_path / "model")):
+        assert same_weights(run(init=path), run(init=pretrained))
+
+
+def test_a_missing_start_is_an_error_and_never_training_from_scratch(run, tmp_path):
+    with pytest.raises(CheckpointError, match="No saved model"):
+        run(init=tmp_path / "nowhere")
+
+
+def test_test_targets_never_influence_training(run, tiny, tuned):
+    changed = run(with_targets(tiny, lambda v: 100 - 7 * v, "test"))
+    assert same_weights(changed, tuned)
+    assert changed.metrics["val_mae"] == tuned.metrics["val_mae"]
+    assert changed.history["loss"].equals(tuned.history["loss"])
+    assert changed.metrics["test_mae"] > 10 * tuned.metrics["test_mae"]
+
+
+def test_train_targets_do_influence_training(run, tiny, tuned):
+    assert not same_weights(run(with_targets(tiny, lambda v: v + 1, "train")), tuned)
+
+
+def test_the_normaliser_is_fitted_on_training_rows_only(run, tiny):
+    values = tiny.of_split("train").table[TARGET]
+    for split in ("val", "test"):
+        model = run(with_targets(tiny, lambda v: v + 50, split), epochs=1).model
+        assert model.mean.item() == pytest.approx(values.mean(), rel=1e-5)
+        assert model.std.item() == pytest.approx(values.std(), rel=1e-5)
+
+
+def test_rows_of_pretraining_are_ignored(run, tiny, tuned):
+    changed = with_targets(tiny, lambda v: v * np.nan, "pretrain")
+    assert same_weights(run(changed), tuned)
+    assert same_weights(run(tiny.of_split(*PARTS)), tuned)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(run, tuned):
+    assert same_weights(run(), tuned) and not same_weights(run(seed=1), tuned)
+
+
+def test_random_state_outside_is_left_alone(run):
+    before = torch.get_rng_state()
+    run()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_constant_target_is_learnt_without_dividing_by_zero(run, tiny):
+    tuned = run(replace(tiny, table=tiny.table.assign(**{TARGET: 2.5})))
+    assert np.isfinite(tuned.predictions["predicted"]).all()
+    assert tuned.metrics["test_mae"] < 1e-3
+
+
+@pytest.mark.parametrize("split", PARTS)
+def test_an_empty_split_is_an_error(run, tiny, split):
+    rest = tiny.select((tiny.table["split"] != split).to_numpy())
+    with pytest.raises(InputError, match=f"no rows of split '{split}'"):
+        run(rest, graphs=None)
+
+
+@pytest.mark.parametrize("split", PARTS)
+def test_a_missing_target_is_an_error(run, tiny, split):
+    with pytest.raises(InputError, match=rf"\d+ of 24 crystals have no number in '{TARGET}'"):
+        run(with_targets(tiny, lambda v: v * np.nan, split))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"target": "hardness"}, SettingsError, "Unknown target 'hardness'"),
+        ({"batch_size": 1}, SettingsError, "batches of at least 2 crystals"),
+        ({"epochs": 0}, SettingsError, "at least 1 epoch"),
+        ({"head_rate": 1e30, "encoder_rate": 1e30, "epochs": 3}, TrainingError, "diverged in epoch .*Try a tenth"),
+    ],
+    ids=["target", "batch", "epochs", "rate"],
+)
+def test_a_wrong_setting_is_named(run, changes, error, words):
+    with pytest.raises(error, match=words):
+        run(**changes)
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="no epoch was kept: torch misses all weights")
+def test_a_single_epoch_that_diverges_is_our_error(run):
+    with pytest.raises(TrainingError):
+        run(epochs=1, head_rate=1e30, encoder_rate=1e30)
+
+
+@pytest.mark.parametrize(("target", "leaks"), [("band_gap", True), ("density", False)])
+def test_a_label_that_is_a_function_of_the_target_is_noted(pretrained, target, leaks):
+    origin = start_model(pretrained, replace(SHORT, target=target), None)[2]
+    assert origin["label_is_function_of_target"] is leaks
+
+
+def test_graphs_of_other_settings_are_refused(run, tiny):
+    usable = tiny.of_split(*PARTS)
+    with pytest.raises(CheckpointError, match="build the graphs with the encoder's settings"):
+        run(graphs=build_graphs(usable, GraphSettings(max_neighbours=4), cache=False))
+
+
+def test_graphs_of_other_crystals_are_built_anew(run, tiny_graphs, tuned):
+    assert same_weights(run(graphs=tiny_graphs), tuned)
+
+
+def test_a_saved_model_predicts_the_same(tuned, tiny, tmp_path):
+    tuned.save(tmp_path)
+    again = load_finetuned(tmp_path)
+    assert same_weights(again, tuned)
+    assert (again.settings, again.encoder_settings) == (tuned.settings, tuned.encoder_settings)
+    assert again.metrics == tuned.metrics
+    pd.testing.assert_frame_equal(again.history, tuned.history)
+    pd.testing.assert_frame_equal(again.predictions, tuned.predictions, atol=1e-5, check_dtype=False)
+    pd.testing.assert_series_equal(predict(tiny, again), predict(tiny, tuned), check_exact=True)
+
+
+@pytest.mark.parametrize("odd", ["0012", pytest.param("NA", marks=pytest.mark.xfail(strict=True, reason="read as NaN"))])
+def test_odd_ids_survive_in_saved_predictions(run, tiny, tmp_path, odd):
+    first = tiny.of_split(*PARTS).table.index[0]
+    run(replace(tiny, table=tiny.table.rename(index={first: odd})), graphs=None).save(tmp_path)
+    assert load_finetuned(tmp_path).predictions.index[0] == odd
+
+
+def test_predictions_of_new_crystals_are_those_of_the_model(tuned, tiny):
+    values = predict(tiny, tuned)
+    pd.testing.assert_index_equal(values.index, tiny.table.index)
+    assert values.name == TARGET
+    both = tuned.predictions.index
+    np.testing.assert_allclose(values[both], tuned.predictions["predicted"], atol=1e-5)
+
+
+def test_structures_from_elsewhere_are_predicted(tuned, named):
+    values = predict(load([named["NaCl"], named["Cu"]]), tuned)
+    assert list(values.index) == ["0", "1"] and np.isfinite(values).all()
+
+
+def test_a_pretrained_model_is_not_taken_for_a_fine_tuned_one(pretrained, tmp_path):
+    pretrained.save(tmp_path)
+    with pytest.raises(CheckpointError, match="holds a pretrained model"):
+        load_finetuned(tmp_path)

@@ -1,0 +1,75 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spmat_nb
+
+PACKAGE = Path(spmat_nb.__file__).parent
+# Each module may import those before it.
+ORDER = (
+    "errors settings progress vocabulary structure_files elements crystals graphs augment encoders losses "
+    "diagnostics checkpoints pretrain embed finetune plots cli __main__"
+).split()
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def tree(module):
+    return ast.parse((PACKAGE / f"{module}.py").read_text())
+
+
+def own_imports(nodes):
+    """Modules of the package named in an import, inside functions too."""
+    for node in ast.walk(nodes):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("spmat_nb")):
+            inside = (node.module or "").removeprefix("spmat_nb").lstrip(".")
+            yield from [inside.split(".")[0]] if inside else [name.name for name in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (n.name.split(".")[1] for n in node.names if n.name.startswith("spmat_nb."))
+
+
+def environment_reads(nodes):
+    for node in ast.walk(nodes):
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
+            yield node.lineno
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (node.lineno for name in node.names if name.name in ("environ", "getenv", "environb"))
+
+
+def test_every_module_has_its_place():
+    assert sorted(ORDER) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_to_the_left(module):
+    names = {name for name in own_imports(tree(module)) if name != "__version__"}
+    assert names <= set(ORDER[: ORDER.index(module)])
+
+
+def test_the_check_sees_imports_of_every_form():
+    forms = "from . import a\nfrom .b import x\nimport spmat_nb.c\nfrom spmat_nb.d import y\ndef f():\n from .e import z"
+    assert set(own_imports(ast.parse(forms))) == set("abcde")
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "settings"])
+def test_only_settings_reads_the_environment(module):
+    assert list(environment_reads(tree(module))) == []
+
+
+def test_settings_does_read_the_environment():
+    assert list(environment_reads(tree("settings")))
+
+
+def loaded_after(statement):
+    code = f"import sys; {statement}; print(*(m for m in ('torch', 'pymatgen', 'umap', 'pandas') if m in sys.modules))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert loaded_after("import spmat_nb") == []
+
+
+def test_the_command_line_starts_without_torch():
+    assert "torch" not in loaded_after("import spmat_nb.cli, spmat_nb.settings")

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from spmat_nb import settings
+from spmat_nb.errors import SettingsError
+from spmat_nb.settings import PRESETS, GraphSettings, device, preset
+
+
+def test_without_a_name_the_preset_is_class():
+    assert preset() is PRESETS["class"]
+
+
+def test_a_name_comes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("SPMAT_PRESET", "paper")
+    assert preset() is PRESETS["paper"] and preset("fast") is PRESETS["fast"]
+
+
+@pytest.mark.parametrize("through", ["argument", "environment"])
+def test_an_unknown_preset_is_named_with_the_known_ones(monkeypatch, through):
+    monkeypatch.setenv("SPMAT_PRESET", "quick")
+    with pytest.raises(SettingsError, match="Unknown preset 'quick'. Known: fast, class, paper"):
+        preset("quick" if through == "argument" else None)
+
+
+def test_the_paper_preset_has_the_lengths_of_the_paper():
+    paper = PRESETS["paper"]
+    assert (paper.pretrain_epochs, paper.finetune_epochs) == (15, 200)
+    assert paper.max_pretrain is paper.max_finetune is None
+
+
+def test_presets_grow():
+    epochs = [(p.pretrain_epochs, p.finetune_epochs) for p in PRESETS.values()]
+    assert epochs == sorted(epochs)
+
+
+def test_the_device_is_taken_from_the_environment_or_the_argument(monkeypatch):
+    monkeypatch.setenv("SPMAT_DEVICE", "cpu")
+    assert device().type == "cpu"
+    monkeypatch.setenv("SPMAT_DEVICE", "no such thing")
+    assert device("cpu").type == "cpu"
+    with pytest.raises(SettingsError, match="'no such thing' cannot be used"):
+        device()
+
+
+@pytest.mark.parametrize("values", [{"cutoff": 0.0}, {"cutoff": -1.0}, {"cutoff": float("nan")}, {"max_neighbours": 0}])
+def test_graph_settings_that_make_no_graph_are_refused(values):
+    with pytest.raises(SettingsError):
+        GraphSettings(**values)
+
+
+@pytest.mark.parametrize(
+    ("function", "variable"),
+    [(settings.teaching_set, "SPMAT_TEACHING_SET"), (settings.cache_dir, "SPMAT_CACHE_DIR")]
+    + [(settings.runs_dir, "SPMAT_RUNS_DIR"), (settings.real_data, "SPMAT_DATA_DIR")],
+)
+def test_places_are_named_by_the_environment(monkeypatch, function, variable):
+    monkeypatch.setenv(variable, "/some/where")
+    assert function() == Path("/some/where")
+
+
+def test_places_have_defaults(monkeypatch):
+    for name in ("TEACHING_SET", "CACHE_DIR", "RUNS_DIR", "DATA_DIR"):
+        monkeypatch.delenv(f"SPMAT_{name}", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/home/me/cache")
+    assert settings.cache_dir() == Path("/home/me/cache/spmat_nb")
+    assert settings.teaching_set().parts[-2:] == ("data", "teaching.parquet")
+    assert settings.runs_dir() == Path("runs") and settings.real_data() is None
