@@ -138,6 +138,7 @@ def distances_before_after(before: np.ndarray, after: np.ndarray, delta: float, 
     axes[0].hist(before, bins, color=COLOURS[0], label=f"graph ({len(before)} edges)")
     axes[0].hist(after, bins, histtype="step", lw=1.6, color="black", label=f"after GNDN, delta = {delta} Å")
     axes[0].set(xlabel="edge length (Å)", ylabel="number of edges", title="Distances are shaken ...")
+    axes[0].set(xlim=(bins[0], bins[-1]), ylim=(0, 1.3 * axes[0].get_ylim()[1]))
     axes[0].legend(loc="upper right")
     change = after - before
     axes[1].hist(change, list(np.linspace(-delta, delta, 21)), color=COLOURS[1], edgecolor="white", lw=0.5)
@@ -169,7 +170,7 @@ def embedding_map(coordinates: pd.DataFrame, classes: np.ndarray, label: str, ax
     kind = get_label(label)
     values = coordinates.to_numpy()
     drawn = [(MISSING, "not known", GREY, "."), *zip(range(99), kind.classes, kind.colours, MARKERS, strict=False)]
-    size = float(np.clip(12000 / max(len(values), 1), 3, 30))
+    size = float(np.clip(20000 / max(len(values), 1), 4, 30))
     order = sorted(drawn, key=lambda entry: -(classes == entry[0]).sum())  # small classes on top
     for index, name, colour, marker in order:
         mine = classes == index

@@ -117,7 +117,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "fast": Preset(pretrain_epochs=2, finetune_epochs=8, max_pretrain=800, max_finetune=400, seeds=2),
-    "class": Preset(pretrain_epochs=10, finetune_epochs=40, max_pretrain=None, max_finetune=None, seeds=3),
+    "class": Preset(pretrain_epochs=6, finetune_epochs=30, max_pretrain=None, max_finetune=None, seeds=3),
     "paper": Preset(pretrain_epochs=15, finetune_epochs=200, max_pretrain=None, max_finetune=None, seeds=5),
 }
 

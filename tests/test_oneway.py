@@ -9,10 +9,27 @@ import spmat_nb
 
 PACKAGE = Path(spmat_nb.__file__).parent
 # Each module may import those before it.
-ORDER = (
-    "errors settings progress vocabulary structure_files elements crystals graphs augment encoders losses "
-    "diagnostics checkpoints pretrain embed finetune plots cli __main__"
-).split()
+ORDER = [
+    "errors",
+    "settings",
+    "progress",
+    "vocabulary",
+    "structure_files",
+    "elements",
+    "crystals",
+    "graphs",
+    "augment",
+    "encoders",
+    "losses",
+    "diagnostics",
+    "checkpoints",
+    "pretrain",
+    "embed",
+    "finetune",
+    "plots",
+    "cli",
+    "__main__",
+]
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
 
@@ -49,7 +66,9 @@ def test_imports_point_to_the_left(module):
 
 
 def test_the_check_sees_imports_of_every_form():
-    forms = "from . import a\nfrom .b import x\nimport spmat_nb.c\nfrom spmat_nb.d import y\ndef f():\n from .e import z"
+    forms = (
+        "from . import a\nfrom .b import x\nimport spmat_nb.c\nfrom spmat_nb.d import y\ndef f():\n from .e import z"
+    )
     assert set(own_imports(ast.parse(forms))) == set("abcde")
 
 

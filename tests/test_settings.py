@@ -19,7 +19,7 @@ def test_a_name_comes_before_the_environment(monkeypatch):
 @pytest.mark.parametrize("through", ["argument", "environment"])
 def test_an_unknown_preset_is_named_with_the_known_ones(monkeypatch, through):
     monkeypatch.setenv("SPMAT_PRESET", "quick")
-    with pytest.raises(SettingsError, match="Unknown preset 'quick'. Known: fast, class, paper"):
+    with pytest.raises(SettingsError, match=r"Unknown preset 'quick'\. Known: fast, class, paper"):
         preset("quick" if through == "argument" else None)
 
 
@@ -51,8 +51,12 @@ def test_graph_settings_that_make_no_graph_are_refused(values):
 
 @pytest.mark.parametrize(
     ("function", "variable"),
-    [(settings.teaching_set, "SPMAT_TEACHING_SET"), (settings.cache_dir, "SPMAT_CACHE_DIR")]
-    + [(settings.runs_dir, "SPMAT_RUNS_DIR"), (settings.real_data, "SPMAT_DATA_DIR")],
+    [
+        (settings.teaching_set, "SPMAT_TEACHING_SET"),
+        (settings.cache_dir, "SPMAT_CACHE_DIR"),
+        (settings.runs_dir, "SPMAT_RUNS_DIR"),
+        (settings.real_data, "SPMAT_DATA_DIR"),
+    ],
 )
 def test_places_are_named_by_the_environment(monkeypatch, function, variable):
     monkeypatch.setenv(variable, "/some/where")

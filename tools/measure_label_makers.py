@@ -54,7 +54,9 @@ def compare(real: pd.DataFrame, made: pd.DataFrame) -> dict:
     for key in ("formation_energy_per_atom", "energy_per_atom", "efermi", "band_gap"):
         errors[key] = round(float((real[key] - made[key]).abs().mean()), 4)
     open_gap = (real["is_metal"] == 0) & (made["is_metal"] == 0)
-    errors["band_gap_where_both_say_non_metal"] = round(float((real - made)["band_gap"][open_gap].abs().mean()), 4)
+    errors["band_gap_where_both_say_non_metal"] = round(
+        float((real["band_gap"] - made["band_gap"])[open_gap].abs().mean()), 4
+    )
     confusion = {}
     for key in ("is_metal", "gap_class", "is_magnetic", "magnetic_class"):
         table = pd.crosstab(real[key], made[key])

@@ -12,7 +12,7 @@
 # - *compare* fine-tuning with and without pretraining, honestly.
 #
 # **Needs:** Python, and what a crystal structure is. No GPU. **Minutes:** about 30 to read; the code runs in about
-# 6 on two cores (set `SPMAT_PRESET=fast` for one minute and rough numbers).
+# 8 on two cores (set `SPMAT_PRESET=fast` for one minute and rough numbers).
 
 # %%
 from spmat_nb import crystals, plots, settings
@@ -197,7 +197,8 @@ with Epochs("runs", len(jobs)) as bar:
         bar.report({"test_mae": run[2].metrics["test_mae"]})
 
 # %%
-pretrained = {arm: start for arm, start, _ in reversed(runs) if start != "scratch"}  # of the first seed
+first_seed = {arm: (start, tune) for arm, start, tune in reversed(runs)}
+pretrained = {arm: first_seed[arm][0] for arm in ARMS if ARMS[arm]}
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 plots.loss_curves({f"{arm}: {run.settings.loss}": run.history for arm, run in pretrained.items()}, axes)
 plots.note_source(axes[0], everything.name, f"{len(to_pretrain)} unstable crystals")
@@ -248,7 +249,7 @@ fig.savefig(out / "figures" / "map.png", dpi=150)
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.4), layout="constrained")
-tuned = {arm: tune for arm, _, tune in reversed(runs)}  # of the first seed
+tuned = {arm: first_seed[arm][1] for arm in ARMS}
 for ax, arm in zip(axes, ("from scratch", "supervised"), strict=True):
     plots.parity(tuned[arm].predictions, target, ax, title=arm)
 plots.note_source(axes[0], everything.name)
