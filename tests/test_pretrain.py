@@ -235,3 +235,19 @@ def test_held_out_crystals_do_not_move_the_weights(run, tiny):
     changed = tiny.table["gap_class"].mask(np.isin(np.arange(60), held_out), "wide")
     assert not changed.equals(tiny.table["gap_class"])
     assert torch.equal(weights(run(with_column(tiny, gap_class=changed))), weights(run()))
+
+
+def test_watching_the_loss_changes_nothing_in_the_model(run, monkeypatch):
+    watched = run().encoder.state_dict()
+    monkeypatch.setattr(module, "validate", lambda *_: {})
+    alone = run().encoder.state_dict()
+    assert all(torch.equal(watched[name], alone[name]) for name in alone)
+
+
+def test_views_are_drawn_anew_by_seed_epoch_and_step_and_the_same_to_watch(run, monkeypatch):
+    keys, real = [], module.two_views
+    monkeypatch.setattr(module, "two_views", lambda batch, noise, *key: keys.append(key) or real(batch, noise, *key))
+    run(seed=4, epochs=2)
+    trained = [key for key in keys if key[1] >= 0]
+    assert sorted(trained) == [(4, epoch, step) for epoch in (0, 1) for step in range(len(trained) // 2)]
+    assert keys.count((4, module.VALIDATION_EPOCH, 0)) == 2 and len(trained) > 2

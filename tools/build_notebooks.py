@@ -41,9 +41,10 @@ def execute(notebook: nbformat.NotebookNode, preset: str, runs: Path) -> nbforma
         "SPMAT_RUNS_DIR": str(runs),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    client = NotebookClient(
-        notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": NOTEBOOKS}}
-    )
+    where = {"metadata": {"path": NOTEBOOKS}}
+    # The kernel warns that its loopback connection is not encrypted, which is nothing a reader can act on.
+    quiet = ["--IPKernelApp.log_level=ERROR"]
+    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources=where, extra_arguments=quiet)
     client.execute(env=environment)
     for cell in notebook.cells:
         cell["metadata"].pop("execution", None)  # times of day, different at every build
