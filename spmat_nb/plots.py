@@ -134,7 +134,7 @@ def distances_before_after(before: np.ndarray, after: np.ndarray, delta: float, 
         delta: the half-width of the noise, A.
         axes: two of them.
     """
-    bins = list(np.linspace(0.8 * after.min(), max(before.max(), after.max()) * 1.02, 60))
+    bins = list(np.linspace(0, max(before.max(), after.max()) * 1.05, 60))
     axes[0].hist(before, bins, color=COLOURS[0], label=f"graph ({len(before)} edges)")
     axes[0].hist(after, bins, histtype="step", lw=1.6, color="black", label=f"after GNDN, delta = {delta} Å")
     axes[0].set(xlabel="edge length (Å)", ylabel="number of edges", title="Distances are shaken ...")
