@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make `notebooks/NN_name.ipynb` from `notebooks/src/NN_name.py`, executed, with fixed cell ids.
 
-    python tools/build_notebooks.py [NAME ...] [--no-run] [--preset class]
+    python tools/build_notebooks.py [NAME ...] [--prose] [--preset class]
 
 People edit only the sources. A notebook that fails is not written. Figures that a notebook saves are copied to
 `docs/figures/NAME`, its `summary.json` to `data/results/NAME.json`; `tools/write_tables.py` then renews the README.
@@ -62,10 +62,22 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def keep_outputs(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Take over the outputs of the notebook at `path`, whose code must be the same."""
+    old = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    new = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if [cell.source for cell in old] != [cell.source for cell in new]:
+        raise SystemExit(f"The code of {path.name} has changed; run it.")
+    for cell, before in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = before.outputs, before.execution_count
+
+
 def build(source: Path, run: bool, preset: str) -> None:
     """Write one notebook."""
     notebook = read_source(source)
-    if run:
+    if not run:
+        keep_outputs(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
+    else:
         with tempfile.TemporaryDirectory() as runs:
             tidy(execute(notebook, preset, Path(runs)))
             for figures in Path(runs).glob("*/figures"):
@@ -80,12 +92,12 @@ def main() -> None:
     """Build the named notebooks, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="such as 00_start_here; all if none is given")
-    parser.add_argument("--no-run", action="store_true", help="leave outputs empty")
+    parser.add_argument("--prose", action="store_true", help="renew the text only; outputs stay, code must be the same")
     parser.add_argument("--preset", default="class")
     args = parser.parse_args()
     for source in sorted(SOURCES.glob("*.py")):
         if not args.names or source.stem in args.names:
-            build(source, not args.no_run, args.preset)
+            build(source, not args.prose, args.preset)
 
 
 if __name__ == "__main__":

@@ -133,8 +133,7 @@ fig.savefig(out / "figures" / "gndn.png", dpi=150)
 # the two.
 #
 # <details><summary><b>Question:</b> why do both views of a crystal need <i>different</i> noise?</summary>
-#
-# With the same noise the two views are the same graph, and the network gets full marks without learning anything.
+# <p>With the same noise the two views are the same graph, and the network gets full marks for learning nothing.</p>
 # </details>
 #
 # ## 4 · Pretraining, and what comes after it, in three arms
@@ -302,14 +301,12 @@ tuned["supervised"].save(out / "finetuned")
 # - Pretraining is judged by the test error over several seeds against *from scratch*, and against *unsupervised*.
 #
 # <details><summary><b>Discussion:</b> the supervised arm saw labels, the scratch arm did not. Is that fair?</summary>
-#
-# It is the point: labels such as metal or not are cheaper than the target. But then the fair rival is also a plain
-# classifier trained on the same labels, and a run with shuffled labels shows whether the labels matter at all.
+# <p>It is the point: labels such as metal or not are cheaper than the target. But then the fair rival is also a plain
+# classifier trained on the same labels, and a run with shuffled labels shows whether the labels matter at all.</p>
 # </details>
 #
 # <details><summary><b>Discussion:</b> would the gap class be a fair label if the target were the band gap?</summary>
-#
-# No. The gap class is computed from the gap, so pretraining would leak part of the answer.
+# <p>No. The gap class is computed from the gap, so pretraining would leak part of the answer.</p>
 # </details>
 #
 # **Try it:** change `label="gap_class"` to `"is_magnetic"` or `"crystal_system"`; set `delta` to 0; use another target.
