@@ -60,7 +60,10 @@ def save(folder: Path, kind: str, tensors: dict[str, Tensor], config: dict[str, 
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise CheckpointError(f"The weights {broken[0]!r} are not all finite; nothing was saved. Lower the rate?")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"The folder {str(folder)!r} cannot be made ({error.strerror}).") from error
     data = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     weights = f"weights-{digest[:12]}.safetensors"
@@ -79,6 +82,7 @@ def load(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
     Raises:
         CheckpointError: no model there, of another kind or format, or its bytes are not those that were saved.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
     folder = Path(folder)
@@ -87,8 +91,10 @@ def load(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         raise CheckpointError(f"No saved model in {str(folder)!r}: there is no {CONFIG}. Is the path right?")
     try:
         config = json.loads(path.read_text())
+        if not isinstance(config, dict) or not {"weights", "sha256", "kind"} <= config.keys():
+            raise ValueError(f"{CONFIG} lacks what every model has")
         data = (folder / config["weights"]).read_bytes()
-    except (json.JSONDecodeError, KeyError, OSError, UnicodeDecodeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise CheckpointError(f"The model in {str(folder)!r} is incomplete or damaged ({error}).") from error
     if config.get("format") != FORMAT:
         raise CheckpointError(f"{str(folder)!r} has format {config.get('format')}; this version reads {FORMAT}.")
@@ -96,8 +102,15 @@ def load(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         raise CheckpointError(f"The weights in {str(folder)!r} are not those that were saved (checksum differs).")
     if kind is not None and config["kind"] != kind:
         raise CheckpointError(f"{str(folder)!r} holds a {config['kind']} model; a {kind} one is needed.")
-    history = folder / "history.csv"
-    return config, from_bytes(data), pd.read_csv(history) if history.is_file() else pd.DataFrame()
+    try:
+        tensors = from_bytes(data)
+    except SafetensorError as error:
+        raise CheckpointError(f"The weights in {str(folder)!r} are no safetensors file ({error}).") from error
+    try:
+        history = pd.read_csv(folder / "history.csv")
+    except (OSError, pd.errors.EmptyDataError):
+        history = pd.DataFrame()
+    return config, tensors, history
 
 
 def from_dict(cls: type[T], values: dict[str, Any]) -> T:

@@ -193,9 +193,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error of ours is one sentence on stderr and exit status 2."""
     args = build_parser().parse_args(argv)
     try:
+        chosen_preset(args)
         print(json.dumps(args.run(args), indent=1))
-    except SpmatError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (SpmatError, OSError) as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -100,7 +100,7 @@ class CrystalSet:
         """
         if material_id not in self.table.index:
             raise InputError(f"No crystal {material_id!r} in {self.name}.")
-        return self.structures[int(self.table.index.get_loc(material_id))]
+        return self.structures[list(self.table.index).index(material_id)]
 
     def frame(self) -> pd.DataFrame:
         """The table with one more column, `structure`, of pymatgen objects."""
@@ -191,7 +191,7 @@ def load(
         else:
             table, cells = _from_files(structure_files.find(path), rejections)
             targets = targets or (path / "targets.csv" if (path / "targets.csv").is_file() else None)
-        default_name = path.stem
+        default_name = path.resolve().stem
     if targets is not None:
         table = _join_targets(table, Path(targets), rejections)
     return _finish(table, cells, rejections, max_sites, seed, name or default_name)
@@ -217,8 +217,9 @@ def _finish(
         raise InputError(_nothing_usable(name, rejections, max_sites if len(cells) else None))
     kept = [cell for cell, good in zip(cells, keep, strict=True) if good]
     table = table[keep].assign(nsites=sizes[keep])
-    if "formula" not in table:
-        table = table.assign(formula=[cell.formula() for cell in kept])
+    if "formula" not in table or table["formula"].isna().any():
+        formulas = pd.Series([cell.formula() for cell in kept], index=table.index)
+        table = table.assign(formula=table["formula"].fillna(formulas) if "formula" in table else formulas)
     if "split" not in table:
         table = table.assign(split=split_by_formula(table["formula"], seed=seed))
     elif not table["split"].isin(SPLITS).all():
@@ -268,7 +269,8 @@ def _unpack(parameters: Any, numbers: Any, frac: Any) -> Cell:
         raise InputError(f"{len(parameters)} cell parameters and {len(frac)} coordinates for {len(numbers)} atoms")
     if not np.isfinite(np.asarray(parameters, dtype=np.float64)).all():
         raise InputError("the cell parameters are not all finite")
-    lattice = Lattice.from_parameters(*map(float, parameters)).matrix
+    with np.errstate(invalid="ignore", divide="ignore"):  # an impossible angle becomes NaN, which is refused
+        lattice = Lattice.from_parameters(*map(float, parameters)).matrix
     return Cell(lattice, np.asarray(numbers, dtype=np.int64), np.asarray(frac, np.float64).reshape(-1, 3) / FRACTION)
 
 
@@ -289,7 +291,7 @@ def _from_files(paths: list[Path], rejections: Rejections) -> tuple[pd.DataFrame
     for path in paths:
         try:
             cells.append(check_cell(structure_files.read(path)))
-            ids.append(path.stem if path.suffix in structure_files.SUFFIXES else path.name)
+            ids.append(path.stem if path.suffix.lower() in structure_files.SUFFIXES else path.name)
         except InputError as error:
             rejections.add(path.name, "", str(error))
     return pd.DataFrame(index=pd.Index(ids, name="material_id", dtype=str)), cells
@@ -307,16 +309,23 @@ def _from_objects(objects: Iterable[Any], rejections: Rejections) -> tuple[pd.Da
     return pd.DataFrame(index=pd.Index(ids, name="material_id", dtype=str)), cells
 
 
+def read_by_id(path: Path) -> pd.DataFrame:
+    """A CSV by `material_id`, or by its first column; ids stay as they are written: 0012, NA and 1e5 are text."""
+    table = pd.read_csv(path)
+    key = "material_id" if "material_id" in table else table.columns[0]
+    ids = pd.read_csv(path, usecols=[key], dtype=str, keep_default_na=False)[key]
+    return table.drop(columns=key).set_index(pd.Index(ids, name=key, dtype=str))
+
+
 def _join_targets(table: pd.DataFrame, path: Path, rejections: Rejections) -> pd.DataFrame:
     """Add the columns of a CSV by id; ids without a structure are reported, missing values stay missing."""
     if not path.is_file():
         raise InputError(f"No file {str(path)!r} with targets.")
     try:
-        columns = pd.read_csv(path, dtype={0: str})
+        columns = read_by_id(path)
     except (ValueError, OSError) as error:
         raise InputError(f"{path.name} cannot be read as CSV: {error}") from error
-    key = "material_id" if "material_id" in columns else columns.columns[0]
-    columns = columns.assign(**{key: columns[key].astype(str)}).set_index(key)
+    key = columns.index.name
     if columns.index.has_duplicates:
         twice = columns.index[columns.index.duplicated()][0]
         raise InputError(f"{path.name}: the id {twice!r} appears more than once; keep one line for each structure.")

@@ -1,5 +1,7 @@
 """Numbers that say whether embeddings collapsed and whether classes separate in them."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +20,8 @@ def effective_rank(embeddings: Tensor | np.ndarray) -> float:
         Between 1 and H; 0 when all embeddings are equal.
     """
     x = torch.as_tensor(embeddings).detach().double()
+    if not x.isfinite().all():
+        return math.nan
     squared = torch.linalg.svdvals(x - x.mean(0)) ** 2
     if squared.sum() <= 1e-20 * max(1.0, float(x.square().sum())):
         return 0.0
@@ -42,9 +46,9 @@ def knn_purity(embeddings: np.ndarray, classes: np.ndarray, neighbours: int = 10
     from sklearn.neighbors import NearestNeighbors
 
     known = classes != MISSING
+    if known.sum() <= neighbours:
+        raise InputError(f"{known.sum()} crystals with a class are too few to look at {neighbours} neighbours of each.")
     x, y = standardise(embeddings[known]), classes[known]
-    if len(x) <= neighbours:
-        raise InputError(f"{len(x)} crystals with a class are too few to look at {neighbours} neighbours of each.")
     index = NearestNeighbors(n_neighbors=neighbours + 1).fit(x).kneighbors(x, return_distance=False)[:, 1:]
     same = (y[index] == y[:, None]).mean(1)
     return float(np.mean([same[y == c].mean() for c in np.unique(y)]))

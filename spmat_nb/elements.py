@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from pymatgen.core import Element
 
 ELEMENTS = 100
 FEATURES = 92
@@ -35,16 +36,24 @@ def _one_hot(values: list[int], count: int) -> np.ndarray:
     return rows
 
 
+def _place(z: int) -> tuple[int, str]:
+    """Group and block; in the f rows the column of the wide table, so that no two elements share a place."""
+    element = Element.from_Z(z)
+    if z == 2:
+        return 18, "s"  # pymatgen says p
+    row = next((row for row in F_BLOCK_ROWS if z in row), None)
+    return (3 + row.index(z), "f") if row else (element.group, element.block)
+
+
 def _valence(group: int, block: str) -> int:
     """Valence electrons from the place in the table: the group, less the ten d electrons for the p block."""
-    return group - 10 if block == "p" else group
+    return {"p": group - 10, "f": 3}.get(block, 2 if group == 18 else group)
 
 
 @cache
 def element_table() -> torch.Tensor:
     """Features of the elements 1 to 100, shape [101, 92], float32; row 0 is empty."""
     from pymatgen.analysis.local_env import CovalentRadius
-    from pymatgen.core import Element
 
     elements = [Element.from_Z(z) for z in range(1, ELEMENTS + 1)]
     with warnings.catch_warnings():
@@ -56,16 +65,17 @@ def element_table() -> torch.Tensor:
         volume = [math.log(e.molar_volume) if e.molar_volume else math.nan for e in elements]
     numbers = range(1, ELEMENTS + 1)
     in_f_rows = [[any(z in row for row in F_BLOCK_ROWS)] for z in numbers]
+    places = [_place(z) for z in numbers]
     columns = [
-        _one_hot([e.group - 1 for e in elements], 18),
+        _one_hot([group - 1 for group, _ in places], 18),
         _one_hot([e.row - 1 for e in elements], 7),
         np.array(in_f_rows, dtype=float),
         _bins(electronegativity, 10),
         _bins(radius, 10),
-        _one_hot([_valence(e.group, e.block) - 1 for e in elements], 12),
+        _one_hot([_valence(*place) - 1 for place in places], 12),
         _bins(ionisation, 10),
         _bins(affinity, 10),
-        _one_hot([BLOCKS.index(e.block) for e in elements], 4),
+        _one_hot([BLOCKS.index(block) for _, block in places], 4),
         _bins(volume, 10),
     ]
     table = np.concatenate([np.zeros((1, FEATURES)), np.concatenate(columns, axis=1)])

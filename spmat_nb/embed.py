@@ -8,10 +8,9 @@ import torch
 
 from .crystals import CrystalSet
 from .diagnostics import standardise
-from .errors import CheckpointError, InputError, unknown
+from .errors import InputError, unknown
 from .graphs import GraphSet, build_graphs
-from .pretrain import Pretrained
-from .settings import EncoderSettings
+from .pretrain import Pretrained, check_graphs
 from .settings import device as pick_device
 
 BATCH = 512
@@ -36,22 +35,15 @@ def embed(
         CheckpointError: the graphs were built with other settings than the encoder's.
     """
     place = pick_device(device)
+    if len(crystals) == 0:
+        raise InputError(f"{crystals.name} has no crystals to embed.")
     graphs = graphs or build_graphs(crystals, model.encoder_settings.graph)
-    check_graphs(graphs, model.encoder_settings)
+    check_graphs(graphs, model.encoder_settings, crystals)
     graphs, encoder = graphs.to(place), model.encoder.to(place).eval()
     parts = torch.arange(len(graphs)).split(BATCH)
     values = torch.cat([encoder(graphs.batch(index)).cpu() for index in parts]).numpy()
     names = [f"e{i}" for i in range(values.shape[1])]
     return pd.DataFrame(values, index=crystals.table.index, columns=names)
-
-
-def check_graphs(graphs: GraphSet, sizes: EncoderSettings) -> None:
-    """Raise when graphs and encoder disagree about cutoff or neighbours."""
-    if graphs.settings != sizes.graph:
-        raise CheckpointError(
-            f"The encoder was made for {sizes.graph}, the graphs have {graphs.settings}; "
-            "build the graphs with the encoder's settings."
-        )
 
 
 def _pca(values: np.ndarray, seed: int) -> np.ndarray:
@@ -63,7 +55,12 @@ def _pca(values: np.ndarray, seed: int) -> np.ndarray:
 def _umap(values: np.ndarray, seed: int) -> np.ndarray:
     from umap import UMAP
 
-    return UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1).fit_transform(values)
+    neighbours = min(15, len(values) - 1)
+    threads = torch.get_num_threads()
+    try:
+        return UMAP(n_neighbors=neighbours, min_dist=0.1, random_state=seed, n_jobs=1).fit_transform(values)
+    finally:
+        torch.set_num_threads(threads)  # numba starts OpenMP with all cores, and torch would follow
 
 
 MAPS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"umap": _umap, "pca": _pca}

@@ -12,12 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints
-from .crystals import CrystalSet
-from .embed import BATCH, check_graphs
+from .crystals import CrystalSet, read_by_id
+from .embed import BATCH
 from .encoders import make_encoder
 from .errors import InputError, TrainingError
 from .graphs import Batch, GraphSet, build_graphs
-from .pretrain import Pretrained, check_count, describe, epoch_batches, load_pretrained, load_weights, random_encoder
+from .pretrain import (
+    Pretrained,
+    check_count,
+    check_graphs,
+    describe,
+    epoch_batches,
+    load_pretrained,
+    load_weights,
+    random_encoder,
+)
 from .progress import Epochs
 from .settings import EncoderSettings, FinetuneSettings
 from .settings import device as pick_device
@@ -94,7 +103,7 @@ def load_finetuned(folder: str | Path) -> Finetuned:
     load_weights(model, tensors, "")
     settings = checkpoints.from_dict(FinetuneSettings, config["finetune"])
     path = Path(folder) / "predictions.csv"
-    predictions = pd.read_csv(path, index_col=0, dtype={0: str}) if path.is_file() else pd.DataFrame()
+    predictions = read_by_id(path) if path.is_file() else pd.DataFrame()
     return Finetuned(model.eval(), sizes, settings, history, config["metrics"], predictions)
 
 
@@ -134,7 +143,7 @@ def finetune(
     rows, values = split_rows(usable), torch.tensor(usable.table[settings.target].to_numpy(np.float32))
     if graphs is None or graphs.fingerprint != usable.fingerprint():
         graphs = build_graphs(usable, sizes.graph)
-    check_graphs(graphs, sizes)
+    check_graphs(graphs, sizes, usable)
     check_count(len(rows["train"]))
     graphs, model, values = graphs.to(place), model.to(place), values.to(place)
     train = values[rows["train"]]
@@ -228,6 +237,8 @@ def fit(
             if row["val_mae"] < best:
                 best, best_epoch = row["val_mae"], epoch + 1
                 weights = {k: v.clone() for k, v in model.state_dict().items()}
+    if not weights:
+        raise TrainingError("No epoch gave a finite validation error. Try a tenth of both rates.")
     model.load_state_dict(weights)
     return pd.DataFrame(history), {"epochs": settings.epochs, "best_epoch": best_epoch}
 

@@ -28,6 +28,11 @@ def class_mask(labels: Tensor | None, size: int, device: torch.device) -> Tensor
     return own | ((labels[:, None] == labels[None, :]) & known[:, None] & known[None, :])
 
 
+def _accurate(z: Tensor) -> Tensor:
+    """At least single precision; double stays double."""
+    return z if z.dtype == torch.float64 else z.float()
+
+
 def _check(z1: Tensor, z2: Tensor, labels: Tensor | None, least: int) -> None:
     if z1.shape != z2.shape or z1.ndim != 2:
         raise TrainingError(f"The two views must be [B, D] of one shape, got {tuple(z1.shape)} and {tuple(z2.shape)}.")
@@ -56,7 +61,7 @@ def supervised_simclr(z1: Tensor, z2: Tensor, labels: Tensor | None = None, temp
         TrainingError: shapes that do not fit or an empty batch.
     """
     _check(z1, z2, labels, least=1)
-    z = functional.normalize(torch.cat([z1, z2]).float(), dim=1)  # [2B, D]
+    z = functional.normalize(_accurate(torch.cat([z1, z2])), dim=1)  # [2B, D]
     same = class_mask(labels, len(z1), z.device).repeat(2, 2)  # [2B, 2B]
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     logits = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
@@ -83,7 +88,7 @@ def supervised_barlow(z1: Tensor, z2: Tensor, labels: Tensor | None = None, bala
         TrainingError: shapes that do not fit or an empty batch.
     """
     _check(z1, z2, labels, least=1)
-    cosine = functional.normalize(z1.float(), dim=1) @ functional.normalize(z2.float(), dim=1).T  # [B, B]
+    cosine = functional.normalize(_accurate(z1), dim=1) @ functional.normalize(_accurate(z2), dim=1).T  # [B, B]
     same = class_mask(labels, len(z1), z1.device)
     pull = (1 - cosine[same]).square().mean()
     others = cosine[~same]
@@ -100,7 +105,7 @@ def barlow_features(z1: Tensor, z2: Tensor) -> Tensor:
         TrainingError: shapes that do not fit or a batch of fewer than two.
     """
     _check(z1, z2, None, least=2)
-    normal = [functional.batch_norm(z.float(), None, None, training=True) for z in (z1, z2)]
+    normal = [functional.batch_norm(_accurate(z), None, None, training=True) for z in (z1, z2)]
     cross = normal[0].T @ normal[1] / len(z1)  # [D, D]
     diagonal = cross.diagonal()
     off_diagonal = cross.square().sum() - diagonal.square().sum()

@@ -134,7 +134,7 @@ def distances_before_after(before: np.ndarray, after: np.ndarray, delta: float, 
         delta: the half-width of the noise, A.
         axes: two of them.
     """
-    bins = list(np.linspace(0, max(before.max(), after.max()) * 1.05, 60))
+    bins = list(np.linspace(0.8 * after.min(), max(before.max(), after.max()) * 1.02, 60))
     axes[0].hist(before, bins, color=COLOURS[0], label=f"graph ({len(before)} edges)")
     axes[0].hist(after, bins, histtype="step", lw=1.6, color="black", label=f"after GNDN, delta = {delta} Å")
     axes[0].set(xlabel="edge length (Å)", ylabel="number of edges", title="Distances are shaken ...")
@@ -152,7 +152,8 @@ def loss_curves(histories: Mapping[str, pd.DataFrame], axes: "Sequence[Axes]") -
     for number, ((name, history), ax) in enumerate(zip(histories.items(), axes, strict=True)):
         colour = COLOURS[number % 7]
         ax.plot(history["epoch"], history["loss"], color=colour, marker="o", ms=4, label="training crystals")
-        ax.plot(history["epoch"], history["val_loss"], color="black", ls="--", label="held-out crystals")
+        if "val_loss" in history:
+            ax.plot(history["epoch"], history["val_loss"], color="black", ls="--", label="held-out crystals")
         ax.set(xlabel="epoch", ylabel="loss", title=name)
         ax.legend()
 

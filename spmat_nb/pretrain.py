@@ -1,5 +1,6 @@
 """Pretraining: two noisy views of each crystal, one loss, one visible loop."""
 
+import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -96,10 +97,26 @@ def random_encoder(sizes: EncoderSettings | None = None, seed: int = 0) -> Pretr
     return Pretrained(encoder, projector, sizes)
 
 
+def check_graphs(graphs: GraphSet, sizes: EncoderSettings, crystals: CrystalSet) -> None:
+    """Raise when graphs are of other crystals, or disagree with the encoder about cutoff or neighbours."""
+    if graphs.fingerprint != crystals.fingerprint():
+        raise CheckpointError(f"The graphs were built from other crystals than {crystals.name}.")
+    if graphs.settings != sizes.graph:
+        raise CheckpointError(
+            f"The encoder was made for {sizes.graph}, the graphs have {graphs.settings}; "
+            "build the graphs with the encoder's settings."
+        )
+
+
 def epoch_batches(count: int, size: int, *key: int) -> list[Tensor]:
     """A shuffled epoch of nearly equal batches, none smaller than two, fixed by the key."""
     order = torch.randperm(count, generator=view_generator(*key))
-    return list(torch.tensor_split(order, max(1, round(count / size))))
+    return split_evenly(order, size)
+
+
+def split_evenly(order: Tensor, size: int) -> list[Tensor]:
+    """Nearly equal parts of about `size`, none smaller than two if there are two."""
+    return list(torch.tensor_split(order, max(1, min(round(len(order) / size), len(order) // 2))))
 
 
 def check_count(count: int) -> None:
@@ -136,20 +153,21 @@ def pretrain(
     """
     settings, sizes = settings or PretrainSettings(), sizes or EncoderSettings()
     loss, classes = get_loss(settings.loss), surrogate_classes(crystals, settings)
-    check_count(int(len(crystals) * (1 - settings.validation_share)))
+    held_out, rows = validation_split(len(crystals), settings)
+    check_count(len(rows))
     place = pick_device(device)
     graphs = (graphs or build_graphs(crystals, sizes.graph)).to(place)
+    check_graphs(graphs, sizes, crystals)
     model = random_encoder(sizes, settings.seed)
     model.settings, model.data = settings, describe(crystals, graphs)
     encoder, projector = model.encoder.to(place), model.projector.to(place)
-    held_out, rows = validation_split(len(crystals), settings)
     labels = None if classes is None else torch.tensor(classes, device=place)
     optimiser = torch.optim.Adam(
         [*encoder.parameters(), *projector.parameters()], settings.learning_rate, weight_decay=settings.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
     history: list[dict[str, float]] = []
-    start = time.perf_counter()
+    start, finished = time.perf_counter(), snapshot(model)
     with Epochs(f"pretrain {settings.loss}", settings.epochs, show) as bar:
         for epoch in range(settings.epochs):
             try:
@@ -167,16 +185,26 @@ def pretrain(
                     optimiser.step()
                     total += value.item() * len(index)
             except KeyboardInterrupt:
+                encoder.load_state_dict(finished[0])
+                projector.load_state_dict(finished[1])
                 break
             schedule.step()
             row = {"epoch": epoch + 1, "loss": total / len(rows)}
             row |= validate(model, loss, graphs, labels, held_out)
+            if not math.isfinite(row.get("val_loss", 0.0)):
+                raise TrainingError(f"The model broke in epoch {epoch + 1}: try a tenth of the learning rate.")
+            finished = snapshot(model)
             row["seconds"] = time.perf_counter() - start
             history.append(row)
             bar.report({k: v for k, v in row.items() if k not in ("epoch", "seconds")})
     model.history = pd.DataFrame(history)
     encoder.eval(), projector.eval()
     return model
+
+
+def snapshot(model: Pretrained) -> list[dict[str, Tensor]]:
+    """Copies of the weights of encoder and projector."""
+    return [{k: v.clone() for k, v in part.state_dict().items()} for part in (model.encoder, model.projector)]
 
 
 def surrogate_classes(crystals: CrystalSet, settings: PretrainSettings) -> np.ndarray | None:
@@ -231,7 +259,7 @@ def validate(
     assert model.settings is not None
     model.encoder.eval(), model.projector.eval()
     total, embeddings = 0.0, []
-    batches = held_out.tensor_split(max(1, round(len(held_out) / model.settings.batch_size)))
+    batches = split_evenly(held_out, model.settings.batch_size)
     for step, index in enumerate(batches):
         value, h = view_loss(model, loss, graphs, labels, index, VALIDATION_EPOCH, step)
         total += value.item() * len(index)

@@ -93,7 +93,7 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that train nothing."""
-        _check_run(self.epochs, self.batch_size, self.head_rate)
+        _check_run(self.epochs, self.batch_size, min(self.head_rate, self.encoder_rate))
 
 
 def _check_run(epochs: int, batch_size: int, rate: float) -> None:

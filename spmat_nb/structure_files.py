@@ -17,6 +17,7 @@ PREFIXES = ("POSCAR", "CONTCAR")
 MAX_ELEMENT = 100
 SHORTEST = 0.5  # A; no two nuclei of a crystal come closer
 SMALLEST_VOLUME = 1.0  # A3 an atom
+LARGEST_VOLUME = 1e6  # A3 an atom; the search for neighbours needs memory in proportion
 PERIODIC = np.ones(3, dtype=np.int64)
 
 
@@ -40,7 +41,9 @@ class Cell:
 
         numbers, counts = np.unique(self.numbers, return_counts=True)
         amounts = {Element.from_Z(int(z)): int(n) for z, n in zip(numbers, counts, strict=True)}
-        return Composition(amounts).reduced_formula
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # noble gases have no electronegativity to sort by
+            return Composition(amounts).reduced_formula
 
 
 def check_cell(cell: Cell) -> Cell:
@@ -58,7 +61,7 @@ def check_cell(cell: Cell) -> Cell:
     if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all()):
         raise InputError("the cell or the coordinates are not all finite numbers")
     volume = abs(float(np.linalg.det(cell.lattice))) / len(cell.numbers)
-    if volume < SMALLEST_VOLUME:
+    if not SMALLEST_VOLUME <= volume <= LARGEST_VOLUME:
         raise InputError(f"{volume:.3g} A3 an atom is no crystal; check the cell and its scale factor")
     points = np.ascontiguousarray((cell.frac % 1.0) @ cell.lattice)
     lattice = np.ascontiguousarray(cell.lattice, dtype=np.float64)
@@ -97,8 +100,8 @@ def read(path: Path) -> Cell:
     Raises:
         InputError: it cannot be parsed, has no structure or several, or is disordered.
     """
-    from pymatgen.core import Structure
     from pymatgen.io.cif import CifParser
+    from pymatgen.io.vasp import Poscar
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -106,12 +109,20 @@ def read(path: Path) -> Cell:
             if path.suffix.lower() == ".cif":
                 structures = CifParser(str(path)).parse_structures(primitive=False)
             else:
-                structures = [Structure.from_str(path.read_text(), fmt="poscar")]
+                poscar = Poscar.from_str(path.read_text())
+                if not poscar.true_names:
+                    raise InputError("it does not name its elements; write them in the line above the counts")
+                structures = [poscar.structure]
         except Exception as error:  # parsers raise every kind; the file's name and cause are what matters
             raise InputError(_cause(error, caught)) from error
     if len(structures) != 1:
         raise InputError(f"{len(structures)} structures in one file; save each in its own")
-    return from_object(structures[0])
+    cell = from_object(structures[0])
+    for warning in caught:
+        text = " ".join(str(warning.message).split())
+        if "Defaulting to P1" in text or "Incorrect stoichiometry" in text:
+            raise InputError(f"the structure is not the one its file describes (formula or symmetry): {text[:200]}")
+    return cell
 
 
 def _cause(error: Exception, caught: list[warnings.WarningMessage]) -> str:

@@ -226,6 +226,8 @@ def label_classes(table: pd.DataFrame, key: str) -> np.ndarray:
     """
     label = get_label(key)
     column = _label_column(table, label)
+    if column.notna().any() and column.dropna().isin([True, False]).all():
+        column = column.astype(float)  # truth values, also with holes, are 1 and 0
     if pd.api.types.is_numeric_dtype(column):
         names = {index: index for index in range(len(label.classes))}
     else:
@@ -233,9 +235,9 @@ def label_classes(table: pd.DataFrame, key: str) -> np.ndarray:
     classes = column.map(names)
     odd = classes.isna() & column.notna() & (column != MISSING)
     if odd.any():
-        where, value = odd.idxmax(), column[odd.idxmax()]
+        first = int(odd.to_numpy().argmax())
         raise InputError(
-            f"Column {key!r}, row {where}: {value!r} is no class of the label {key!r}. "
+            f"Column {key!r}, row {table.index[first]}: '{column.iloc[first]}' is no class of the label {key!r}. "
             f"Known: {', '.join(label.classes)}, or 0 to {len(label.classes) - 1}; leave unknown ones empty."
         )
     return classes.fillna(MISSING).to_numpy(np.int64)

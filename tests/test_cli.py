@@ -196,8 +196,6 @@ def out_is_a_file(data, tiny, tmp_path, write_parquet):
     return ["graphs", "--data", data]
 
 
-IGNORED = pytest.mark.xfail(strict=True, reason="embed and graphs do not look at the preset")
-BARE = pytest.mark.xfail(strict=True, raises=OSError, reason="an OSError is a traceback")
 MISTAKES = {
     "missing file": (lambda *_: ["graphs", "--data", "gone.parquet"], r"'gone.parquet'"),
     "empty folder": (empty_folder, "no structure files"),
@@ -216,12 +214,9 @@ MISTAKES = {
     "unused preset": (with_data("embed", "--model", "random", "--preset", "quick"), "Unknown preset 'quick'"),
     "file in the way": (out_is_a_file, "out"),
 }
-MARKS = {"unused preset": IGNORED, "file in the way": BARE}
 
 
-@pytest.mark.parametrize(
-    ("words", "message"), [pytest.param(*case, id=name, marks=MARKS.get(name, ())) for name, case in MISTAKES.items()]
-)
+@pytest.mark.parametrize(("words", "message"), [pytest.param(*case, id=name) for name, case in MISTAKES.items()])
 def test_a_mistake_is_status_two_and_one_line(command, data, tiny, tmp_path, write_parquet, words, message):
     arguments = words(data, tiny, tmp_path, write_parquet)
     status, result, errors = command(*arguments, "--out", tmp_path / "out")
@@ -230,7 +225,6 @@ def test_a_mistake_is_status_two_and_one_line(command, data, tiny, tmp_path, wri
     assert re.match(f"error: .*{message}", line), line
 
 
-@pytest.mark.xfail(strict=True, reason="torch's message about sizes has several lines")
 def test_weights_that_do_not_fit_are_one_line_too(command, data, model, tmp_path):
     text = (model / "config.json").read_text().replace('"hidden": 128', '"hidden": 64')
     for path in model.iterdir():

@@ -159,7 +159,6 @@ def test_the_element_table_is_binary_with_an_empty_row_for_zero():
     assert set(table.unique().tolist()) == {0.0, 1.0}
 
 
-@pytest.mark.xfail(strict=True, reason="La = Ce, Pr = Nd = Pm and Sm = Gd = Tb = Dy = Ho have the same features")
 def test_elements_up_to_plutonium_have_different_rows():
     assert len(torch.unique(element_table()[1:95], dim=0)) == 94
 
@@ -190,7 +189,6 @@ def test_valence_electrons_are_those_of_chemistry(z, electrons):
     assert element_table()[z].numpy()[46:58].nonzero()[0].tolist() == [electrons - 1]
 
 
-@pytest.mark.xfail(strict=True, reason="pymatgen puts helium into the p block with 8 valence electrons")
 def test_helium_is_an_s_element_with_two_electrons():
     row = element_table()[2].numpy()
     assert "spdf"[row[BLOCK_COLUMNS].argmax()] == "s" and row[46:58].argmax() + 1 == 2

@@ -179,7 +179,6 @@ def assert_finite(key, views, labels, tau):
     assert value.isfinite() and all(leaf.grad.isfinite().all() for leaf in leaves)
 
 
-@pytest.mark.xfail(strict=True, reason="the losses round double inputs to single with .float()")
 @pytest.mark.parametrize("key", LOSSES)
 def test_the_gradient_is_the_derivative(views, key):
     labels, compute = torch.tensor(LABELS["some missing"]), LOSSES[key].compute

@@ -100,7 +100,6 @@ def test_a_saved_model_gives_the_same_embeddings(run, tiny, tiny_graphs, tmp_pat
     assert torch.equal(weights(again), weights(model))
 
 
-@pytest.mark.xfail(strict=True, raises=pd.errors.EmptyDataError, reason="its history is empty and cannot be read")
 def test_a_random_encoder_can_be_saved_and_loaded(small, tmp_path):
     random_encoder(small).save(tmp_path)
     assert load_pretrained(tmp_path).settings is None
@@ -139,9 +138,6 @@ def test_a_wrong_setting_is_named(run, changes, error, words):
         run(**changes)
 
 
-UNCHECKED = pytest.mark.xfail(strict=True, reason="not checked: an exception of torch, or nothing at all")
-
-
 def test_a_rate_that_breaks_the_weights_is_a_training_error(run):
     with pytest.raises(TrainingError):
         run(learning_rate=1e30)
@@ -160,14 +156,12 @@ def test_too_few_crystals_are_an_input_error(run, tiny, count):
         run(tiny.select(np.arange(count)), graphs=None)
 
 
-@UNCHECKED
 def test_three_atoms_in_three_cells_are_too_few_crystals(run, tiny):
     single = tiny.select(np.flatnonzero(tiny.table["nsites"] == 1)[:3])
     with pytest.raises(SpmatError):
         run(single, graphs=None)
 
 
-@UNCHECKED
 @pytest.mark.parametrize("wrong", ["settings", "crystals"])
 def test_graphs_that_do_not_fit_are_refused(run, tiny, wrong):
     graphs = {
@@ -199,18 +193,12 @@ def test_an_interrupted_run_returns_a_model_with_its_finished_epochs(run, monkey
     assert len(load_pretrained(tmp_path).history) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="the steps of the interrupted epoch stay in the weights")
 def test_an_interrupted_run_returns_the_weights_of_the_last_finished_epoch(run, monkeypatch):
     interrupt_in_epoch(monkeypatch, 0)
     assert torch.equal(weights(run()), weights(random_encoder(run().encoder_settings, SHORT.seed)))
 
 
-ODD = pytest.mark.xfail(strict=True, reason="3 / 2 is rounded to two batches")
-
-
-@pytest.mark.parametrize(
-    ("count", "size"), [(57, 16), (5, 2), (2, 128), (200, 128), *(pytest.param(n, 2, marks=ODD) for n in (3, 7))]
-)
+@pytest.mark.parametrize(("count", "size"), [(57, 16), (5, 2), (2, 128), (200, 128), (3, 2), (7, 2)])
 def test_batches_cover_an_epoch_and_none_has_one_crystal(count, size):
     batches = epoch_batches(count, size, 0, 0)
     assert sorted(torch.cat(batches).tolist()) == list(range(count))

@@ -78,9 +78,6 @@ def test_without_a_moment_the_magnetic_class_is_not_known():
     assert magnetic_class(pd.Series([np.nan, 0.0]), [[26], [26]]).isna().to_list() == [True, False]
 
 
-TRUTH = pytest.mark.xfail(strict=True, raises=InputError, reason="True and False are not taken for 1 and 0")
-
-
 def table(column, values):
     return pd.DataFrame({column: values}, index=[f"id-{i}" for i in range(len(values))])
 
@@ -94,8 +91,8 @@ def table(column, values):
         ("is_metal", [0.0, 1.0, np.nan], [0, 1, MISSING]),
         ("is_metal", ["metal", "non-metal", np.nan], [1, 0, MISSING]),
         ("crystal_system", ["cubic", "triclinic"], [6, 0]),
-        pytest.param("is_metal", [True, False], [1, 0], marks=TRUTH),
-        pytest.param("is_metal", [True, None, False], [1, MISSING, 0], marks=TRUTH),
+        ("is_metal", [True, False], [1, 0]),
+        ("is_metal", [True, None, False], [1, MISSING, 0]),
     ],
     ids=["names", "indices", "flags", "floats", "flag names", "order", "truth", "truth with a hole"],
 )
