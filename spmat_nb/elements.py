@@ -1,7 +1,8 @@
 """The 92 binary features of an element, after CGCNN (Xie and Grossman, PRL 120, 145301, 2018), from pymatgen's data.
 
-Group (18), period (7) and an f-block flag (1), electronegativity, covalent radius, valence electrons, first
-ionisation energy (log), electron affinity (10, 10, 12, 10, 10 bins), block (4), molar volume (log, 10 bins).
+Group (18; in the f rows the column of the wide table), period (7) and an f-block flag (1), electronegativity, covalent
+radius, valence electrons, first ionisation energy (log), electron affinity (10, 10, 12, 10, 10 bins), block (4), molar
+volume (log, 10 bins).
 The ranges of the bins are those of the elements themselves; a value that is not known leaves its bins empty.
 """
 

@@ -171,25 +171,13 @@ def pretrain(
     with Epochs(f"pretrain {settings.loss}", settings.epochs, show) as bar:
         for epoch in range(settings.epochs):
             try:
-                total = 0.0
-                for step, order in enumerate(epoch_batches(len(rows), settings.batch_size, settings.seed, epoch)):
-                    index = rows[order]
-                    value, _ = view_loss(model, loss, graphs, labels, index, epoch, step)
-                    if not torch.isfinite(value):
-                        raise TrainingError(
-                            f"The loss is {value.item()} in epoch {epoch + 1} at a learning rate of "
-                            f"{schedule.get_last_lr()[0]:.2g}. Try a tenth of it, or a higher temperature."
-                        )
-                    optimiser.zero_grad()
-                    value.backward()
-                    optimiser.step()
-                    total += value.item() * len(index)
+                mean = train_epoch(model, loss, graphs, labels, rows, optimiser, epoch)
             except KeyboardInterrupt:
                 encoder.load_state_dict(finished[0])
                 projector.load_state_dict(finished[1])
                 break
             schedule.step()
-            row = {"epoch": epoch + 1, "loss": total / len(rows)}
+            row = {"epoch": epoch + 1, "loss": mean}
             row |= validate(model, loss, graphs, labels, held_out)
             if not math.isfinite(row.get("val_loss", 0.0)):
                 raise TrainingError(f"The model broke in epoch {epoch + 1}: try a tenth of the learning rate.")
@@ -200,6 +188,37 @@ def pretrain(
     model.history = pd.DataFrame(history)
     encoder.eval(), projector.eval()
     return model
+
+
+def train_epoch(
+    model: Pretrained,
+    loss: Loss,
+    graphs: GraphSet,
+    labels: Tensor | None,
+    rows: Tensor,
+    optimiser: torch.optim.Optimizer,
+    epoch: int,
+) -> float:
+    """One pass over the training rows; returns the mean loss.
+
+    Raises:
+        TrainingError: the loss became non-finite.
+    """
+    assert model.settings is not None
+    total = 0.0
+    for step, order in enumerate(epoch_batches(len(rows), model.settings.batch_size, model.settings.seed, epoch)):
+        index = rows[order]
+        value, _ = view_loss(model, loss, graphs, labels, index, epoch, step)
+        if not torch.isfinite(value):
+            raise TrainingError(
+                f"The loss is {value.item()} in epoch {epoch + 1} at a learning rate of "
+                f"{optimiser.param_groups[0]['lr']:.2g}. Try a tenth of it, or a higher temperature."
+            )
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        total += value.item() * len(index)
+    return total / len(rows)
 
 
 def snapshot(model: Pretrained) -> list[dict[str, Tensor]]:
