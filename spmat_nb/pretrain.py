@@ -177,10 +177,7 @@ def pretrain(
                 projector.load_state_dict(finished[1])
                 break
             schedule.step()
-            row = {"epoch": epoch + 1, "loss": mean}
-            row |= validate(model, loss, graphs, labels, held_out)
-            if not math.isfinite(row.get("val_loss", 0.0)):
-                raise TrainingError(f"The model broke in epoch {epoch + 1}: try a tenth of the learning rate.")
+            row = {"epoch": epoch + 1, "loss": mean} | validate(model, loss, graphs, labels, held_out)
             finished = snapshot(model)
             row["seconds"] = time.perf_counter() - start
             history.append(row)
@@ -272,7 +269,11 @@ def view_loss(
 def validate(
     model: Pretrained, loss: Loss, graphs: GraphSet, labels: Tensor | None, held_out: Tensor
 ) -> dict[str, float]:
-    """Loss and effective rank on the held-out crystals, with the same views every epoch."""
+    """Loss and effective rank on the held-out crystals, with the same views every epoch.
+
+    Raises:
+        TrainingError: the loss became non-finite.
+    """
     if len(held_out) == 0:
         return {}
     assert model.settings is not None
@@ -284,4 +285,8 @@ def validate(
         total += value.item() * len(index)
         embeddings.append(h)
     model.encoder.train(), model.projector.train()
+    if not math.isfinite(total):
+        raise TrainingError(
+            "The loss of the held-out crystals is not finite any more: try a tenth of the learning rate."
+        )
     return {"val_loss": total / len(held_out), "effective_rank": effective_rank(torch.cat(embeddings))}
