@@ -17,15 +17,14 @@ from . import structure_files
 from .errors import InputError
 from .settings import teaching_set
 from .structure_files import Cell, check_cell, from_object
+from .tables import STRUCTURE_COLUMNS, read_by_id, split_by_formula, unpack_structure_columns
 from .vocabulary import get_target
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-STRUCTURE_COLUMNS = ("lattice_abc_angles", "atomic_numbers", "frac_coords_e5")
 SPLITS = ("pretrain", "train", "val", "test")
 REPORT_COLUMNS = ("source", "row", "reason")
-FRACTION = 1e5  # fractional coordinates are stored as integers in units of 1e-5
 
 
 @dataclass
@@ -251,38 +250,12 @@ def _from_parquet(path: Path, rejections: Rejections, max_sites: int | None) -> 
         if max_sites and numbers is not None and len(numbers) > max_sites:
             continue
         try:
-            cells.append(check_cell(_unpack(parameters, numbers, frac)))
+            cells.append(check_cell(unpack_structure_columns(parameters, numbers, frac)))
             keep[row] = True
         except InputError as error:
             rejections.add(path.name, row, str(error))
     table = table.loc[keep].drop(columns=list(STRUCTURE_COLUMNS))
     return table.assign(material_id=table["material_id"].astype(str)).set_index("material_id"), cells
-
-
-def _unpack(parameters: Any, numbers: Any, frac: Any) -> Cell:
-    """One row of the structure columns as arrays."""
-    from pymatgen.core import Lattice
-
-    if parameters is None or numbers is None or frac is None:
-        raise InputError("a structure column is empty")
-    if len(parameters) != 6 or len(frac) != 3 * len(numbers):
-        raise InputError(f"{len(parameters)} cell parameters and {len(frac)} coordinates for {len(numbers)} atoms")
-    if not np.isfinite(np.asarray(parameters, dtype=np.float64)).all():
-        raise InputError("the cell parameters are not all finite")
-    with np.errstate(invalid="ignore", divide="ignore"):  # an impossible angle becomes NaN, which is refused
-        lattice = Lattice.from_parameters(*map(float, parameters)).matrix
-    return Cell(lattice, np.asarray(numbers, dtype=np.int64), np.asarray(frac, np.float64).reshape(-1, 3) / FRACTION)
-
-
-def pack_structure_columns(structures: "Iterable[Structure]") -> dict[str, list]:
-    """The three structure columns of the parquet schema for pymatgen structures."""
-    columns: dict[str, list] = {name: [] for name in STRUCTURE_COLUMNS}
-    for structure in structures:
-        fractions = np.rint((structure.frac_coords % 1.0) * FRACTION).astype(np.int32)
-        columns["lattice_abc_angles"].append(np.array(structure.lattice.parameters, dtype=np.float32))
-        columns["atomic_numbers"].append(np.array(structure.atomic_numbers, dtype=np.uint8))
-        columns["frac_coords_e5"].append(fractions.ravel())
-    return columns
 
 
 def _from_files(paths: list[Path], rejections: Rejections) -> tuple[pd.DataFrame, list[Cell]]:
@@ -309,14 +282,6 @@ def _from_objects(objects: Iterable[Any], rejections: Rejections) -> tuple[pd.Da
     return pd.DataFrame(index=pd.Index(ids, name="material_id", dtype=str)), cells
 
 
-def read_by_id(path: Path) -> pd.DataFrame:
-    """A CSV by `material_id`, or by its first column; ids stay as they are written: 0012, NA and 1e5 are text."""
-    table = pd.read_csv(path)
-    key = "material_id" if "material_id" in table else table.columns[0]
-    ids = pd.read_csv(path, usecols=[key], dtype=str, keep_default_na=False)[key]
-    return table.drop(columns=key).set_index(pd.Index(ids, name=key, dtype=str))
-
-
 def _join_targets(table: pd.DataFrame, path: Path, rejections: Rejections) -> pd.DataFrame:
     """Add the columns of a CSV by id; ids without a structure are reported, missing values stay missing."""
     if not path.is_file():
@@ -334,18 +299,3 @@ def _join_targets(table: pd.DataFrame, path: Path, rejections: Rejections) -> pd
     for lost in columns.index.difference(table.index):
         rejections.add(path.name, lost, "no usable structure has this id")
     return table.join(columns)
-
-
-def split_by_formula(formulas: pd.Series, seed: int, shares: tuple[float, float, float] = (0.6, 0.2, 0.2)) -> pd.Series:
-    """Train / val / test such that no formula is in two of them.
-
-    Args:
-        formulas: one reduced formula a crystal.
-        seed: of the shuffle of the formulas.
-        shares: of the crystals, reached as nearly as whole formulas allow.
-    """
-    counts = formulas.value_counts().sort_index()
-    counts = counts.iloc[np.random.default_rng(seed).permutation(len(counts))]
-    middle = (counts.cumsum() - counts / 2) / counts.sum()
-    part = np.select([middle < shares[0], middle < shares[0] + shares[1]], ["train", "val"], default="test")
-    return formulas.map(pd.Series(part, index=counts.index)).rename("split")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints
-from .crystals import CrystalSet, read_by_id
+from .crystals import CrystalSet
 from .embed import BATCH
 from .encoders import make_encoder
 from .errors import InputError, TrainingError
@@ -30,6 +30,7 @@ from .pretrain import (
 from .progress import Epochs
 from .settings import EncoderSettings, FinetuneSettings
 from .settings import device as pick_device
+from .tables import read_by_id
 from .vocabulary import get_label, get_target
 
 PARTS = ("train", "val", "test")

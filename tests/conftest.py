@@ -10,9 +10,10 @@ import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
-from spmat_nb.crystals import load, pack_structure_columns
+from spmat_nb.crystals import load
 from spmat_nb.graphs import build_graphs
 from spmat_nb.settings import EncoderSettings
+from spmat_nb.tables import pack_structure_columns
 
 matplotlib.use("Agg")
 

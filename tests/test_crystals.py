@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from ase.build import bulk
 
-from spmat_nb.crystals import SPLITS, load, pack_structure_columns, split_by_formula
+from spmat_nb.crystals import SPLITS, load
 from spmat_nb.errors import InputError, SettingsError
+from spmat_nb.tables import pack_structure_columns, split_by_formula
 
 PARTS = ("train", "val", "test")
 

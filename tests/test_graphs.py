@@ -12,7 +12,8 @@ from spmat_nb import graphs as module
 from spmat_nb.crystals import load
 from spmat_nb.encoders import make_encoder
 from spmat_nb.errors import InputError
-from spmat_nb.graphs import TENSORS, build_graph, build_graphs, find_neighbours
+from spmat_nb.graphs import TENSORS, build_graph, build_graphs
+from spmat_nb.neighbours import find_neighbours
 from spmat_nb.settings import GraphSettings
 from spmat_nb.structure_files import from_object
 

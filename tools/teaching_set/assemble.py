@@ -10,7 +10,7 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from spmat_nb.crystals import pack_structure_columns, split_by_formula
+from spmat_nb.tables import pack_structure_columns, split_by_formula
 from spmat_nb.vocabulary import STABLE, chemical_family, gap_class, magnetic_class
 
 from .labels import electronic_labels, magnetic_labels

@@ -13,7 +13,7 @@ from cgcnn2.data import GaussianDistance
 from cgcnn2.model import CrystalGraphConvNet
 from pymatgen.core import Structure
 
-from spmat_nb.graphs import find_neighbours
+from spmat_nb.neighbours import find_neighbours
 from spmat_nb.settings import GraphSettings
 from spmat_nb.structure_files import from_object
 from spmat_nb.vocabulary import MAGNETIC
