@@ -7,7 +7,6 @@ model or the new one. Nothing in it is executed on loading.
 import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -16,30 +15,11 @@ from torch import Tensor
 
 from . import __version__
 from .errors import CheckpointError
+from .files import write_bytes, write_json, write_text
 
 FORMAT = 1
 CONFIG = "config.json"
 T = TypeVar("T")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write plain values as JSON, whole or not at all; a number that is not finite is refused."""
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, flush to disk, rename."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def save(folder: Path, kind: str, tensors: dict[str, Tensor], config: dict[str, Any], history: pd.DataFrame) -> None:

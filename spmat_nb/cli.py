@@ -48,7 +48,7 @@ def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def run_graphs(args: argparse.Namespace) -> dict[str, Any]:
     """Build the graphs of a data set and fill the cache."""
-    from .checkpoints import write_json
+    from .files import write_json
     from .graphs import build_graphs
 
     crystals = read_data(args)

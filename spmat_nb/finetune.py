@@ -16,6 +16,7 @@ from .crystals import CrystalSet
 from .embed import BATCH
 from .encoders import make_encoder
 from .errors import InputError, TrainingError
+from .files import write_json, write_text
 from .graphs import Batch, GraphSet, build_graphs
 from .pretrain import (
     Pretrained,
@@ -88,8 +89,8 @@ class Finetuned:
             "metrics": self.metrics,
         }
         checkpoints.save(folder, "finetuned", self.model.state_dict(), config, self.history)
-        checkpoints.write_json(folder / "metrics.json", self.metrics)
-        checkpoints.write_text(folder / "predictions.csv", self.predictions.to_csv())
+        write_json(folder / "metrics.json", self.metrics)
+        write_text(folder / "predictions.csv", self.predictions.to_csv())
 
 
 def load_finetuned(folder: str | Path) -> Finetuned:

@@ -6,8 +6,6 @@ lie in flat tensors, and a batch is cut out of them by indexing.
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from .crystals import CrystalSet
 from .errors import InputError
+from .files import write_bytes
 from .neighbours import find_neighbours
 from .settings import GraphSettings, cache_dir
 from .structure_files import Cell, check_cell, from_object
@@ -212,18 +211,14 @@ def _read_cache(path: Path, settings: GraphSettings, fingerprint: str) -> GraphS
 
 
 def _write_cache(path: Path, graphs: GraphSet) -> None:
-    """Write to a temporary file and rename, so that a reader sees all of it or nothing."""
+    """Write the whole file or none of it."""
     from safetensors.torch import save
 
     tensors = {name: getattr(graphs, name).contiguous() for name in TENSORS}
     meta = {"sha256": _digest(tensors), "settings": json.dumps(asdict(graphs.settings)), "format": str(FORMAT)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-            part.write(save(tensors, metadata=meta))
-            part.flush()
-            os.fsync(part.fileno())
-        Path(part.name).replace(path)
+        write_bytes(path, save(tensors, metadata=meta))
     except OSError as error:
         raise InputError(
             f"The graph cache {str(path.parent)!r} cannot be written ({error.strerror}). "

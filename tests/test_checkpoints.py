@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from spmat_nb import checkpoints
+from spmat_nb import files as written
 from spmat_nb.checkpoints import CONFIG, from_dict, load, save, write_json
 from spmat_nb.errors import CheckpointError
 from spmat_nb.settings import AugmentSettings, EncoderSettings, GraphSettings, PretrainSettings
@@ -125,14 +126,15 @@ def test_weights_that_are_not_finite_are_refused_and_the_old_model_stays(folder,
 
 @pytest.mark.parametrize("files", [0, 1, 2])
 def test_a_crash_after_some_of_the_files_leaves_the_old_model_usable(folder, monkeypatch, files):
-    write, left = checkpoints.write_bytes, iter([True] * files)
+    write, left = written.write_bytes, iter([True] * files)
 
     def crash(path, data):
         if not next(left, False):
             raise OSError("the machine went down")
         write(path, data)
 
-    monkeypatch.setattr(checkpoints, "write_bytes", crash)
+    for module in (checkpoints, written):
+        monkeypatch.setattr(module, "write_bytes", crash)
     with pytest.raises(OSError, match="went down"):
         save(folder, "pretrained", NEW, {}, HISTORY)
     assert_holds(folder, OLD)

@@ -11,6 +11,7 @@ PACKAGE = Path(spmat_nb.__file__).parent
 # Each module may import those before it.
 ORDER = [
     "errors",
+    "files",
     "settings",
     "progress",
     "vocabulary",
