@@ -30,9 +30,9 @@ computed with quantum mechanics. Use it to learn and to test; do not cite a prop
    Hautier et al. (2011) where oxidation states can be assigned, swaps within a chemical group elsewhere; every element
    on the common elemental lattices. {tried} candidates.
 2. **Volumes.** First from pymatgen's data-mined lattice scaling, then the volume of least CHGNet energy. The
-   1,200 substitutions nearest to the convex hull (those on it in order of id), and those of the elements, were relaxed
-   in cell and positions (CHGNet, at most 40 steps, 300 for elements). The column `relaxation` says which: `none` (prototypes), `volume`,
-   `cell and positions`.
+   1,200 substitutions nearest to the convex hull (those on it in order of id), and those of the elements, were
+   relaxed in cell and positions (CHGNet, at most 40 steps, 300 for elements). The column `relaxation` says which:
+   `none` (prototypes), `volume`, `cell and positions`.
 3. **Labels.** Energies and magnetic moments: CHGNet 0.3.0 (Deng et al., 2023). Formation energies from the elements of
    this set, `e_above_hull` from pymatgen's phase diagrams over this set: **stable means stable among these crystals**
    (at most 1 meV/atom above the hull). Metal flag, band gap (0 for metals) and Fermi energy: the
