@@ -70,16 +70,14 @@ def run_graphs(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
     """Pretrain an encoder and write it as a checkpoint folder."""
-    from .losses import get_loss
-    from .pretrain import pretrain
+    from .pretrain import pretrain, with_used_label
     from .vocabulary import get_label
 
     augment = replace(AugmentSettings(), **given(args, "mask_atoms", "mask_edges", "delta"))
     options = given(args, "loss", "label", "batch_size", "learning_rate", "temperature", "balance")
     epochs = chosen_preset(args).pretrain_epochs if args.epochs is None else args.epochs
     settings = PretrainSettings(**options, epochs=epochs, augment=augment, seed=args.seed)
-    if not get_loss(settings.loss).needs_label:
-        settings = replace(settings, label=None)
+    settings = with_used_label(settings)
     if settings.label is not None:
         get_label(settings.label)
     model = pretrain(pretraining_rows(args), settings, device=args.device, show=not args.quiet)

@@ -290,6 +290,6 @@ def measure(table: pd.DataFrame, seen: pd.Series, settings: FinetuneSettings) ->
 def predict(crystals: CrystalSet, tuned: Finetuned, device: str | None = None) -> pd.Series:
     """The target of new crystals by material id, in its unit."""
     place = pick_device(device)
-    graphs = build_graphs(crystals, tuned.encoder_settings.graph, cache=len(crystals) > BATCH or False)
+    graphs = build_graphs(crystals, tuned.encoder_settings.graph, cache=len(crystals) > BATCH)
     values = predict_all(tuned.model.to(place), graphs.to(place))
     return pd.Series(values, index=crystals.table.index, name=tuned.settings.target)

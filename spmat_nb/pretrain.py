@@ -151,7 +151,7 @@ def pretrain(
         InputError: a label that the data does not have, or too few crystals.
         TrainingError: the loss became non-finite.
     """
-    settings, sizes = settings or PretrainSettings(), sizes or EncoderSettings()
+    settings, sizes = with_used_label(settings or PretrainSettings()), sizes or EncoderSettings()
     loss, classes = get_loss(settings.loss), surrogate_classes(crystals, settings)
     held_out, rows = validation_split(len(crystals), settings)
     check_count(len(rows))
@@ -221,6 +221,11 @@ def train_epoch(
 def snapshot(model: Pretrained) -> list[dict[str, Tensor]]:
     """Copies of the weights of encoder and projector."""
     return [{k: v.clone() for k, v in part.state_dict().items()} for part in (model.encoder, model.projector)]
+
+
+def with_used_label(settings: PretrainSettings) -> PretrainSettings:
+    """The settings without a label when the loss does not look at it, so that no record claims that it did."""
+    return settings if get_loss(settings.loss).needs_label else replace(settings, label=None)
 
 
 def surrogate_classes(crystals: CrystalSet, settings: PretrainSettings) -> np.ndarray | None:

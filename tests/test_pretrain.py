@@ -239,3 +239,8 @@ def test_views_are_drawn_anew_by_seed_epoch_and_step_and_the_same_to_watch(run, 
     trained = [key for key in keys if key[1] >= 0]
     assert sorted(trained) == [(4, epoch, step) for epoch in (0, 1) for step in range(len(trained) // 2)]
     assert keys.count((4, module.VALIDATION_EPOCH, 0)) == 2 and len(trained) > 2
+
+
+def test_a_run_that_saw_no_label_records_none(tiny):
+    settings = PretrainSettings(loss="barlow", label="gap_class", epochs=1, batch_size=16)
+    assert pretrain(tiny.of_split("pretrain"), settings, show=False).settings.label is None

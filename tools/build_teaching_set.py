@@ -23,7 +23,9 @@ from teaching_set.assemble import (
 )
 from teaching_set.candidates import all_candidates
 from teaching_set.energies import relax_entry, settle
-from teaching_set.shards import pack, run_stage, unpack, write_json
+from teaching_set.shards import pack, run_stage, unpack
+
+from spmat_nb.files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +35,7 @@ def make_candidates(folder: Path, per_prototype: int, seed: int) -> tuple[list[d
     path = folder / "candidates.json"
     if not path.exists():
         records, left_out = all_candidates(per_prototype, seed)
-        write_json(path, {"records": [pack(r) for r in records], "left_out": left_out})
+        write_text(path, json.dumps({"records": [pack(r) for r in records], "left_out": left_out}))
     kept = json.loads(path.read_text())
     return [unpack(r) for r in kept["records"]], kept["left_out"]
 
@@ -75,7 +77,7 @@ def main() -> None:
     entries = drop_implausible(entries, counts)
     table = write_table(entries, args.out, args.seed)
     report = {"tried": tried, "seed": args.seed, "left_out": counts, "kept": split_counts(table)}
-    args.out.with_name("teaching_counts.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_json(args.out.with_name("teaching_counts.json"), report)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from teaching_set.energies import predict
 from teaching_set.labels import electronic_labels, magnetic_labels
 
 from spmat_nb.crystals import CrystalSet, load
+from spmat_nb.files import write_json
 from spmat_nb.settings import real_data
 from spmat_nb.vocabulary import gap_class, magnetic_class
 
@@ -84,7 +85,7 @@ def main() -> None:
     crystals = crystals.select(np.array(usable)).sample(args.count, args.seed)
     result = {"data": "mp33k, at most 20 sites", "crystals": len(crystals), "seed": args.seed}
     result |= compare(crystals.table, label(crystals, references, args.workers))
-    (ROOT / "data" / "label_errors.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(ROOT / "data" / "label_errors.json", result)
     print(json.dumps(result, indent=1))
 
 

@@ -20,7 +20,6 @@ SMALLEST_VOLUME = 3.0  # A3 an atom
 MOLECULAR = {"H", "N", "O", "F", "Cl", "Br", "I", "S", "Se"}
 METAL_LATTICES = {"A_cF4_225_a", "A_cI2_229_a", "A_hP2_194_c", "A_cF8_227_a"}
 SYMMETRY_TOLERANCE = 0.1  # A
-DALTON_PER_A3 = 1.66053906660  # g/cm3
 
 
 def drop_duplicates(entries: list[dict], counts: dict[str, int]) -> list[dict]:
@@ -107,7 +106,7 @@ def row(entry: dict) -> dict:
         "volume": structure.volume,
         "formation_energy_per_atom": entry["formation_energy"],
         "energy_per_atom": entry["energy"],
-        "density": structure.composition.weight * DALTON_PER_A3 / structure.volume,
+        "density": structure.density,
         "atomic_density": 1 / volume_per_atom,
         "volume_per_atom": volume_per_atom,
         "e_above_hull": max(entry["e_above_hull"], 0.0),

@@ -8,6 +8,8 @@ from joblib import Parallel, delayed
 from pymatgen.core import Structure
 from tqdm import tqdm
 
+from spmat_nb.files import write_text
+
 from .energies import Unphysical
 
 SHARD = 25
@@ -26,13 +28,6 @@ def unpack(entry: dict) -> dict:
     return entry | {"structure": Structure(s["lattice"], s["numbers"], s["frac"])}
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value))
-    part.replace(path)
-
-
 def run_shard(function: Callable[[dict], dict], records: list[dict], path: Path) -> None:
     """Apply `function` to each packed record; an `Unphysical` one is written with its reason instead."""
     out = []
@@ -41,7 +36,7 @@ def run_shard(function: Callable[[dict], dict], records: list[dict], path: Path)
             out.append(pack(function(entry)))
         except Unphysical as reason:
             out.append({"id": entry["id"], "dropped": str(reason)})
-    write_json(path, out)
+    write_text(path, json.dumps(out))
 
 
 def finished(folder: Path) -> dict[str, dict]:
