@@ -1,12 +1,14 @@
 """Every figure of the lessons: data in, Axes out, one style. Figures are opaque and readable in grey."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from .vocabulary import COLOURS, MISSING, Target, get_label
+from .labels import get_label
+from .vocabulary import COLOURS, MISSING, Target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,7 +172,10 @@ def embedding_map(coordinates: pd.DataFrame, classes: np.ndarray, label: str, ax
     """
     kind = get_label(label)
     values = coordinates.to_numpy()
-    drawn = [(MISSING, "not known", GREY, "."), *zip(range(99), kind.classes, kind.colours, MARKERS, strict=False)]
+    drawn = [
+        (MISSING, "not known", GREY, "."),
+        *zip(itertools.count(), kind.classes, kind.colours, itertools.cycle(MARKERS), strict=False),
+    ]
     size = float(np.clip(20000 / max(len(values), 1), 4, 30))
     order = sorted(drawn, key=lambda entry: -(classes == entry[0]).sum())  # small classes on top
     for index, name, colour, marker in order:

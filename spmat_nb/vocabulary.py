@@ -1,7 +1,7 @@
-"""What can be predicted and what can guide: the registries TARGETS and LABELS, and the rules behind them."""
+"""What can be predicted and what can guide: the registries TARGETS and COLUMN_LABELS, and the rules behind them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ class Target:
     @property
     def axis(self) -> str:
         """Title and unit, for an axis."""
-        return f"{self.title} ({self.unit})"
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
 TARGETS: dict[str, Target] = {
@@ -51,6 +51,32 @@ TARGETS: dict[str, Target] = {
         Target("atomic_density", "Atomic density", "atoms/Å³", "exact; the inverse of the volume per atom"),
     )
 }
+
+
+NUMBERS = frozenset(("integer", "floating", "mixed-integer-float", "decimal"))  # in the words of `infer_dtype`
+
+
+def numeric_columns(table: pd.DataFrame) -> list[str]:
+    """Columns that hold numbers, also with holes; truth values are not numbers."""
+    return [name for name in table.columns if pd.api.types.infer_dtype(table[name], skipna=True) in NUMBERS]
+
+
+def get_target(key: str, table: pd.DataFrame | None = None) -> Target:
+    """The target of that key.
+
+    Args:
+        key: a key of `TARGETS` or, with a table, one of its numeric columns.
+        table: the data, if any of its columns may be the target.
+
+    Raises:
+        SettingsError: the key is neither.
+    """
+    if key in TARGETS:
+        return TARGETS[key]
+    columns = [] if table is None else numeric_columns(table)
+    if key in columns:
+        return Target(key, key, "", "a column of the data")
+    raise unknown("target", key, dict.fromkeys([*TARGETS, *columns]))
 
 
 def chemical_family(numbers: Sequence[int]) -> str:
@@ -73,6 +99,23 @@ def gap_class(gaps: pd.Series) -> pd.Series:
     return pd.Series(named, index=gaps.index).where(gaps.notna())
 
 
+def gap_type(gaps: pd.Series, is_direct: pd.Series) -> pd.Series:
+    """Classes none (no gap), direct and indirect, from band gaps in eV and 0/1 flags (-1 or empty: not known).
+
+    Raises:
+        InputError: a flag is another number.
+    """
+    odd = is_direct.notna() & ~is_direct.isin([0, 1, MISSING])
+    if odd.any():
+        first = int(odd.to_numpy().argmax())
+        raise InputError(
+            f"Column {is_direct.name!r}, row {is_direct.index[first]}: {is_direct.iloc[first]:g} does not say whether "
+            "the gap is direct. Write 1 for direct and 0 for indirect; leave unknown ones empty."
+        )
+    named = np.select([gaps <= 0, is_direct == 1, is_direct == 0], ["none", "direct", "indirect"], default="")
+    return pd.Series(named, index=gaps.index).where(gaps.notna() & (named != ""))
+
+
 def magnetic_class(per_atom: pd.Series, numbers: Sequence[Sequence[int]]) -> pd.Series:
     """Net moment, or none with or without an element of an open shell (moments in Bohr magnetons an atom)."""
     is_open = [bool(OPEN_SHELL & set(map(int, z))) for z in numbers]
@@ -86,35 +129,49 @@ def flag(condition: Callable[[pd.Series], pd.Series]) -> Callable[[pd.Series], p
     return lambda values: condition(values).astype(float).where(values.notna())
 
 
+Rule = Callable[..., pd.Series]
+Maker = Callable[[pd.DataFrame, int], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Label:
     """A surrogate label.
 
     Attributes:
-        key: name in `LABELS`, and of the column that holds it.
+        key: name in `LABELS` or in the grammar of `LABEL_MAKERS`, and of the column that holds it.
         title: for figures.
         classes: names in the order of their indices.
         about: what it means.
-        source: column that the label can be made from when its own is absent.
-        rule: from the values of `source` to those of the label.
-        function_of: targets that decide the label, so that pretraining on it leaks them.
+        sources: columns that the label can be made from when its own is absent.
+        rule: from the values of the `sources`, one argument each, to those of the label.
+        function_of: columns that decide the label, at least in part, so that pretraining on it leaks them.
+        make: class indices from a table and a seed, for labels made from others.
     """
 
     key: str
     title: str
     classes: tuple[str, ...]
     about: str
-    source: str | None = None
-    rule: Callable[[pd.Series], pd.Series] | None = None
+    sources: tuple[str, ...] = ()
+    rule: Rule | None = field(default=None, repr=False, compare=False)
     function_of: tuple[str, ...] = ()
+    make: Maker | None = field(default=None, repr=False, compare=False)
 
     @property
     def colours(self) -> tuple[str, ...]:
-        """One colour a class."""
-        return COLOURS[: len(self.classes)]
+        """One colour a class: `COLOURS`, and steps of the map cividis from the eighth class on."""
+        more = len(self.classes) - len(COLOURS)
+        return COLOURS[: len(self.classes)] if more <= 0 else COLOURS + _cividis(more)
 
 
-LABELS: dict[str, Label] = {
+def _cividis(count: int) -> tuple[str, ...]:
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return tuple(to_hex(colour) for colour in colormaps["cividis"](np.linspace(0, 1, count)))
+
+
+COLUMN_LABELS: dict[str, Label] = {
     label.key: label
     for label in (
         Label(
@@ -122,8 +179,17 @@ LABELS: dict[str, Label] = {
             "Gap class",
             ("none", "narrow", "wide"),
             "no gap, below 2 eV, 2 eV and above",
-            source="band_gap",
+            sources=("band_gap",),
             rule=gap_class,
+            function_of=("band_gap",),
+        ),
+        Label(
+            "gap_type",
+            "Gap type",
+            ("none", "direct", "indirect"),
+            "no gap, or whether an electron can cross it without a phonon",
+            sources=("band_gap", "is_gap_direct"),
+            rule=gap_type,
             function_of=("band_gap",),
         ),
         Label(
@@ -131,7 +197,7 @@ LABELS: dict[str, Label] = {
             "Metal or not",
             ("non-metal", "metal"),
             "metal: no band gap",
-            source="band_gap",
+            sources=("band_gap",),
             rule=flag(lambda gap: gap <= 0),
             function_of=("band_gap",),
         ),
@@ -140,22 +206,25 @@ LABELS: dict[str, Label] = {
             "Magnetic or not",
             ("non-magnetic", "magnetic"),
             "at least 0.02 Bohr magnetons an atom",
-            source="magnetization_per_atom",
+            sources=("magnetization_per_atom",),
             rule=flag(lambda moment: moment >= MAGNETIC),
+            function_of=("magnetization_per_atom",),
         ),
         Label(
             "magnetic_class",
             "Magnetic class",
             ("no_net_moment_closed_shell", "no_net_moment_open_shell", "net_moment"),
             "partly a label of the composition: open shells are read off the elements",
+            function_of=("magnetization_per_atom",),
         ),
         Label(
             "is_stable",
             "Stable or not",
             ("unstable", "stable"),
             "on the convex hull of its own data set",
-            source="e_above_hull",
+            sources=("e_above_hull",),
             rule=flag(lambda energy: energy <= STABLE),
+            function_of=("e_above_hull",),
         ),
         Label(
             "crystal_system",
@@ -179,65 +248,3 @@ LABELS: dict[str, Label] = {
         ),
     )
 }
-
-
-def get_target(key: str) -> Target:
-    """The target of that key.
-
-    Raises:
-        SettingsError: the key is not in `TARGETS`.
-    """
-    if key not in TARGETS:
-        raise unknown("target", key, TARGETS)
-    return TARGETS[key]
-
-
-def get_label(key: str) -> Label:
-    """The label of that key.
-
-    Raises:
-        SettingsError: the key is not in `LABELS`.
-    """
-    if key not in LABELS:
-        raise unknown("label", key, LABELS)
-    return LABELS[key]
-
-
-def _label_column(table: pd.DataFrame, label: Label) -> pd.Series:
-    """The label's own column, or one made by its rule."""
-    if label.key in table:
-        return table[label.key]
-    if label.source in table and label.rule is not None:
-        return label.rule(pd.to_numeric(table[label.source], errors="coerce"))
-    ways = repr(label.key) + (f" (or {label.source!r} to make it from)" if label.source else "")
-    raise InputError(f"The data has no column {ways}, which the label {label.key!r} needs.")
-
-
-def label_classes(table: pd.DataFrame, key: str) -> np.ndarray:
-    """Class index of every row, shape [B], int64; `MISSING` where the value is absent.
-
-    Args:
-        table: rows with the label's column: 0/1 flags for two classes, else class names.
-        key: a key of `LABELS`.
-
-    Raises:
-        SettingsError: unknown label.
-        InputError: neither the column nor the one it can be made from is there, or a value is not a class.
-    """
-    label = get_label(key)
-    column = _label_column(table, label)
-    if column.notna().any() and column.dropna().isin([True, False]).all():
-        column = column.astype(float)  # truth values, also with holes, are 1 and 0
-    if pd.api.types.is_numeric_dtype(column):
-        names = {index: index for index in range(len(label.classes))}
-    else:
-        names = {name: index for index, name in enumerate(label.classes)}  # type: ignore[misc]
-    classes = column.map(names)
-    odd = classes.isna() & column.notna() & (column != MISSING)
-    if odd.any():
-        first = int(odd.to_numpy().argmax())
-        raise InputError(
-            f"Column {key!r}, row {table.index[first]}: '{column.iloc[first]}' is no class of the label {key!r}. "
-            f"Known: {', '.join(label.classes)}, or 0 to {len(label.classes) - 1}; leave unknown ones empty."
-        )
-    return classes.fillna(MISSING).to_numpy(np.int64)

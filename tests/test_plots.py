@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from spmat_nb import plots
-from spmat_nb.vocabulary import LABELS, MISSING, TARGETS
+from spmat_nb.labels import LABELS
+from spmat_nb.vocabulary import MISSING, TARGETS
 
 
 @pytest.fixture(autouse=True)

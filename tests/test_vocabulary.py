@@ -5,15 +5,15 @@ from pymatgen.core import Composition
 
 from spmat_nb.errors import InputError, SettingsError
 from spmat_nb.vocabulary import (
-    LABELS,
+    COLUMN_LABELS,
     MISSING,
     TARGETS,
     chemical_family,
     gap_class,
-    get_label,
+    gap_type,
     get_target,
-    label_classes,
     magnetic_class,
+    numeric_columns,
 )
 
 
@@ -47,7 +47,7 @@ def numbers(formula):
 )
 def test_the_family_of_a_compound_is_that_of_its_strongest_anion(formula, family):
     assert chemical_family(numbers(formula)) == family
-    assert family in LABELS["family"].classes
+    assert family in COLUMN_LABELS["family"].classes
 
 
 def test_gap_classes_change_at_zero_and_two_electronvolts():
@@ -78,76 +78,66 @@ def test_without_a_moment_the_magnetic_class_is_not_known():
     assert magnetic_class(pd.Series([np.nan, 0.0]), [[26], [26]]).isna().to_list() == [True, False]
 
 
-def table(column, values):
-    return pd.DataFrame({column: values}, index=[f"id-{i}" for i in range(len(values))])
-
-
 @pytest.mark.parametrize(
-    ("label", "values", "classes"),
+    ("gap", "is_direct", "wanted"),
     [
-        ("gap_class", ["none", "wide", None, "narrow"], [0, 2, MISSING, 1]),
-        ("gap_class", [0, 2, -1, 1], [0, 2, MISSING, 1]),
-        ("is_metal", [0, 1, -1], [0, 1, MISSING]),
-        ("is_metal", [0.0, 1.0, np.nan], [0, 1, MISSING]),
-        ("is_metal", ["metal", "non-metal", np.nan], [1, 0, MISSING]),
-        ("crystal_system", ["cubic", "triclinic"], [6, 0]),
-        ("is_metal", [True, False], [1, 0]),
-        ("is_metal", [True, None, False], [1, MISSING, 0]),
-    ],
-    ids=["names", "indices", "flags", "floats", "flag names", "order", "truth", "truth with a hole"],
-)
-def test_classes_are_indices_and_missing_ones_minus_one(label, values, classes):
-    found = label_classes(table(label, values), label)
-    assert found.dtype == np.int64 and found.tolist() == classes
-
-
-@pytest.mark.parametrize(
-    ("label", "values", "shown"),
-    [("gap_class", ["none", "huge"], "'huge'"), ("is_metal", [0, 7], "7"), ("is_metal", [0, 0.5], "0.5")],
-)
-def test_a_strange_value_is_named_with_its_row(label, values, shown):
-    with pytest.raises(InputError, match=rf"row id-1: .*{shown}.*Known"):
-        label_classes(table(label, values), label)
-
-
-def test_an_absent_column_is_named():
-    for key in ("gap_class", "family"):
-        with pytest.raises(InputError, match=f"no column '{key}'"):
-            label_classes(table("density", [1.0]), key)
-
-
-@pytest.mark.parametrize(
-    ("label", "source", "values", "classes"),
-    [
-        ("gap_class", "band_gap", [0.0, 1.9, 2.0, None], [0, 1, 2, MISSING]),
-        ("is_metal", "band_gap", [0.0, 0.1, None], [1, 0, MISSING]),
-        ("is_magnetic", "magnetization_per_atom", [0.02, 0.019, None], [1, 0, MISSING]),
-        ("is_stable", "e_above_hull", [0.0, 0.001, 0.002, None], [1, 1, 0, MISSING]),
+        (0.0, 1, "none"),
+        (-0.1, np.nan, "none"),
+        (1.1, 0, "indirect"),
+        (1.4, 1, "direct"),
+        (1.4, np.nan, None),
+        (1.4, MISSING, None),
+        (np.nan, 1, None),
     ],
 )
-def test_a_label_is_made_from_its_source_when_its_own_column_is_absent(label, source, values, classes):
-    sources = table(source, values)
-    assert label_classes(sources, label).tolist() == classes
-    assert set(label_classes(sources.assign(**{label: 0}), label)) == {0}, "its own column comes first"
+def test_the_gap_type_needs_a_gap_and_a_flag(gap, is_direct, wanted):
+    found = gap_type(pd.Series([gap]), pd.Series([float(is_direct)])).to_list()
+    assert found == [wanted] if wanted else pd.isna(found).all()
 
 
-@pytest.mark.parametrize(
-    ("get", "kind", "known"), [(get_label, "label", "gap_class"), (get_target, "target", "band_gap")]
-)
-def test_an_unknown_name_is_named_with_the_known_ones(get, kind, known):
-    with pytest.raises(SettingsError, match=rf"Unknown {kind} 'nope'. Known: .*{known}"):
-        get("nope")
+def test_a_flag_of_the_gap_that_is_neither_is_named_with_its_row():
+    flags = pd.Series([1, 0.5], index=["a", "b"], name="is_gap_direct")
+    with pytest.raises(InputError, match=r"'is_gap_direct', row b: 0.5 .* leave unknown ones empty"):
+        gap_type(pd.Series([1.0, 2.0], index=["a", "b"]), flags)
 
 
-@pytest.mark.parametrize("label", LABELS.values(), ids=LABELS)
-def test_every_class_has_a_name_and_a_colour_of_its_own(label):
-    assert len(set(label.classes)) == len(set(label.colours)) == len(label.classes) >= 2
-    assert label.title and label.about
+COLUMNS = {
+    "whole": [1, 2, 3],
+    "with holes": [1.5, None, 2],
+    "objects": pd.Series([1, 2.5, None], dtype=object),
+    "nullable": pd.Series([1, None, 3], dtype="Int64"),
+    "empty": [np.nan] * 3,
+    "text": ["1", "2", "x"],
+    "truth": [True, False, True],
+    "lists": [[1], [2, 3], []],
+    "nothing": [None] * 3,
+}
+NUMERIC = ["whole", "with holes", "objects", "nullable", "empty"]
 
 
-@pytest.mark.parametrize("key", LABELS)
-def test_the_teaching_set_has_every_class_of_every_label(teaching, key):
-    assert set(label_classes(teaching.table, key)) == set(range(len(LABELS[key].classes)))
+def test_numeric_columns_hold_numbers_and_holes_only():
+    assert numeric_columns(pd.DataFrame(COLUMNS)) == NUMERIC
+
+
+@pytest.mark.parametrize("column", NUMERIC)
+def test_a_numeric_column_can_be_a_target(column):
+    target = get_target(column, pd.DataFrame(COLUMNS))
+    assert (target.key, target.axis, target.about) == (column, column, "a column of the data")
+
+
+def test_a_target_of_the_registry_comes_before_a_column():
+    assert get_target("density", pd.DataFrame({"density": ["heavy"]})) is TARGETS["density"]
+
+
+def test_an_unknown_target_is_named_with_the_known_ones():
+    with pytest.raises(SettingsError, match=r"Unknown target 'nope'. Known: .*band_gap"):
+        get_target("nope")
+
+
+@pytest.mark.parametrize("key", ["nope", "text", "truth"])
+def test_an_unknown_target_is_named_with_the_numeric_columns_too(key):
+    with pytest.raises(SettingsError, match=f"Unknown target '{key}'. Known: .*band_gap.*, whole, .*empty\\.$"):
+        get_target(key, pd.DataFrame(COLUMNS))
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
