@@ -6,7 +6,8 @@ lie in flat tensors, and a batch is cut out of them by indexing.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,20 @@ import torch
 from torch import Tensor
 
 from .crystals import CrystalSet
+from .draws import ids_within
 from .errors import InputError
 from .files import write_bytes
-from .neighbours import find_neighbours
+from .neighbours import find_neighbours, reverse_edges
+from .progress import Progress
 from .settings import GraphSettings, cache_dir
 from .structure_files import Cell, check_cell, from_object
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-FORMAT = 1  # raise when the packing or the neighbour rule changes: old caches are then rebuilt
+FORMAT = 2  # raise when the packing or the neighbour rule changes: old caches are then rebuilt
 CHUNK = 64  # crystals whose neighbours are sorted together
+MANY = 4000  # crystals that take over two seconds, and a progress bar
 
 
 def build_graph(structure: Any, settings: GraphSettings | None = None) -> "Data":
@@ -65,6 +69,10 @@ class Batch:
         distance: [E] in A.
         crystal: [N] crystal of each atom, ascending.
         size: B.
+        row: [B] row of each crystal in its set.
+        atom_id: [N] the same for an atom in every batch; noise is drawn by it.
+        edge_id: [E] the same for an edge in every batch.
+        pair_id: [E] shared by the edges i-j and j-i.
         visible: [N] false where an atom's features are masked; None when none is.
     """
 
@@ -74,18 +82,28 @@ class Batch:
     distance: Tensor
     crystal: Tensor
     size: int
+    row: Tensor
+    atom_id: Tensor
+    edge_id: Tensor
+    pair_id: Tensor
     visible: Tensor | None = None
+
+    def with_edges(self, kept: Tensor) -> "Batch":
+        """The batch with only the edges at the positions `kept`."""
+        names = ("centre", "neighbour", "distance", "edge_id", "pair_id")
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
 @dataclass(frozen=True)
 class GraphSet:
-    """The graphs of a set in flat tensors, with the offsets that cut them apart.
+    """The graphs of a set in flat tensors (12 bytes an edge), with the offsets that cut them apart.
 
     Attributes:
         z: [N] atomic numbers of all crystals, one after the other.
-        centre: [E] receiving atom, counted within its crystal.
+        degree: [N] edges that end at each atom; edges lie in the order of these atoms.
         neighbour: [E] sending atom, counted within its crystal.
         distance: [E] in A.
+        reverse: [E] the edge j-i of an edge i-j, counted within its crystal; itself where the cut removed j-i.
         atom_start: [B + 1] first atom of each crystal.
         edge_start: [B + 1] first edge of each crystal.
         settings: how the graphs were built.
@@ -93,9 +111,10 @@ class GraphSet:
     """
 
     z: Tensor
-    centre: Tensor
+    degree: Tensor
     neighbour: Tensor
     distance: Tensor
+    reverse: Tensor
     atom_start: Tensor
     edge_start: Tensor
     settings: GraphSettings
@@ -109,37 +128,48 @@ class GraphSet:
         moved = {name: getattr(self, name).to(device) for name in TENSORS}
         return GraphSet(**moved, settings=self.settings, fingerprint=self.fingerprint)
 
-    def batch(self, index: Tensor) -> Batch:
-        """The crystals at `index` [B] as one graph, by indexing alone."""
+    def batch(self, index: Tensor, rows: Tensor | None = None) -> Batch:
+        """The crystals at `index` [B] as one graph, by indexing alone.
+
+        Args:
+            index: positions in this set.
+            rows: rows that the noise is drawn by, `index` by default.
+        """
         index = index.to(self.atom_start.device)
-        atoms, crystal = _ranges(self.atom_start, index)
-        edges, of_edge = _ranges(self.edge_start, index)
+        rows = index if rows is None else rows.to(index.device)
+        atoms, crystal, atom = _ranges(self.atom_start, index)
+        edges, of_edge, edge = _ranges(self.edge_start, index)
         sizes = self.atom_start[index + 1] - self.atom_start[index]
         first = (torch.cumsum(sizes, 0) - sizes)[of_edge]  # [E] first atom, in the batch, of each edge's crystal
+        degree = self.degree[atoms].long()
+        numbers = torch.arange(len(atoms), device=index.device)
         return Batch(
             z=self.z[atoms].long(),
-            centre=self.centre[edges] + first,
-            neighbour=self.neighbour[edges] + first,
+            centre=torch.repeat_interleave(numbers, degree, output_size=len(edges)),
+            neighbour=self.neighbour[edges].long() + first,
             distance=self.distance[edges],
             crystal=crystal,
             size=len(index),
+            row=rows,
+            atom_id=ids_within(rows[crystal], atom),
+            edge_id=ids_within(rows[of_edge], edge),
+            pair_id=ids_within(rows[of_edge], torch.minimum(edge, self.reverse[edges].long())),
         )
 
     def isolated_atoms(self) -> int:
         """How many atoms have no neighbour within the cutoff; they hear nothing from the rest of the crystal."""
-        atoms = self.centre + torch.repeat_interleave(self.atom_start[:-1], torch.diff(self.edge_start))
-        return len(self.z) - len(torch.unique(atoms))
+        return int((self.degree == 0).sum())
 
 
-TENSORS = ("z", "centre", "neighbour", "distance", "atom_start", "edge_start")
+TENSORS = ("z", "degree", "neighbour", "distance", "reverse", "atom_start", "edge_start")
 
 
-def _ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions of the members of each chosen group, and for each member its group's place in `index`."""
+def _ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For the members of each chosen group: their positions, the group's place in `index`, their number within it."""
     lengths = start[index + 1] - start[index]
     group = torch.repeat_interleave(torch.arange(len(index), device=index.device), lengths)
     within = torch.arange(len(group), device=index.device) - (torch.cumsum(lengths, 0) - lengths)[group]
-    return start[index][group] + within, group
+    return start[index][group] + within, group, within
 
 
 def build_graphs(
@@ -158,38 +188,57 @@ def build_graphs(
     settings = settings or GraphSettings()
     fingerprint = crystals.fingerprint()
     if cache is False:
-        return _pack(crystals, settings, fingerprint)
+        return pack(crystals.cells, settings, fingerprint, show=len(crystals) >= MANY)
     folder = cache_dir() if cache in (None, True) else Path(cache)  # type: ignore[arg-type]
     key = hashlib.sha256(f"{FORMAT} {fingerprint} {sorted(asdict(settings).items())}".encode()).hexdigest()[:32]
     path = folder / f"graphs-{key}.safetensors"
     cached = _read_cache(path, settings, fingerprint)
     if cached is None:
-        cached = _pack(crystals, settings, fingerprint)
+        cached = pack(crystals.cells, settings, fingerprint, show=len(crystals) >= MANY)
         _write_cache(path, cached)
     return cached
 
 
-def _pack(crystals: CrystalSet, settings: GraphSettings, fingerprint: str) -> GraphSet:
-    """Search neighbours crystal by crystal and concatenate."""
-    from tqdm import tqdm
+def pack(cells: Sequence[Cell], settings: GraphSettings, fingerprint: str = "", show: bool = False) -> GraphSet:
+    """Search neighbours, some crystals at a time, and concatenate.
 
-    starts = tqdm(range(0, len(crystals), CHUNK), desc="graphs", disable=len(crystals) < 4000, mininterval=1.0)
-    chunks = [find_neighbours(crystals.cells[start : start + CHUNK], settings) for start in starts]
-    sizes = np.array([len(cell.numbers) for cell in crystals.cells])
-    atom_start = np.cumsum([0, *sizes])
-    crystal = np.concatenate([c.crystal + i * CHUNK for i, c in enumerate(chunks)])
-    edge_start = np.cumsum([0, *np.bincount(crystal, minlength=len(sizes))])
-    # Atoms are counted within their crystal: subtract the place of the crystal's first atom in its chunk.
-    first = (atom_start[:-1] - atom_start[:-1][np.arange(len(sizes)) // CHUNK * CHUNK])[crystal]
+    Args:
+        cells: at least one crystal.
+        settings: cutoff and number of neighbours.
+        fingerprint: of the crystals.
+        show: report progress.
+    """
+    starts, parts = range(0, len(cells), CHUNK), []
+    with Progress("graphs", len(starts), show, unit="chunk", pause=5.0) as bar:
+        for start in starts:
+            parts.append(_pack_chunk(cells[start : start + CHUNK], settings))
+            bar.report()
+    degree, edges_of, neighbour, distance, reverse = (np.concatenate(column) for column in zip(*parts, strict=True))
     return GraphSet(
-        z=torch.from_numpy(np.concatenate([c.numbers for c in crystals.cells]).astype(np.uint8)),
-        centre=torch.from_numpy(np.concatenate([c.centre for c in chunks]) - first),
-        neighbour=torch.from_numpy(np.concatenate([c.neighbour for c in chunks]) - first),
-        distance=torch.from_numpy(np.concatenate([c.distance for c in chunks]).astype(np.float32)),
-        atom_start=torch.from_numpy(atom_start),
-        edge_start=torch.from_numpy(edge_start),
+        z=torch.from_numpy(np.concatenate([cell.numbers for cell in cells]).astype(np.uint8)),
+        degree=torch.from_numpy(degree),
+        neighbour=torch.from_numpy(neighbour),
+        distance=torch.from_numpy(distance),
+        reverse=torch.from_numpy(reverse),
+        atom_start=torch.from_numpy(np.cumsum([0, *(len(cell.numbers) for cell in cells)])),
+        edge_start=torch.from_numpy(np.cumsum([0, *edges_of])),
         settings=settings,
         fingerprint=fingerprint,
+    )
+
+
+def _pack_chunk(cells: Sequence[Cell], settings: GraphSettings) -> tuple[np.ndarray, ...]:
+    """Edges of each atom and of each crystal; neighbour, distance and reverse of each edge, counted in its crystal."""
+    found = find_neighbours(cells, settings)
+    sizes = np.array([len(cell.numbers) for cell in cells])
+    edges_of = np.bincount(found.crystal, minlength=len(cells))
+    first_atom, first_edge = (np.cumsum(counts) - counts for counts in (sizes, edges_of))
+    return (
+        np.bincount(found.centre, minlength=sizes.sum()).astype(np.int32),
+        edges_of,
+        (found.neighbour - first_atom[found.crystal]).astype(np.int32),
+        found.distance.astype(np.float32),
+        (reverse_edges(found) - first_edge[found.crystal]).astype(np.int32),
     )
 
 

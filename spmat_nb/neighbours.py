@@ -94,6 +94,28 @@ def _nearest(
     return _take(pairs, ranked[rank < count])
 
 
+def reverse_edges(edges: Neighbours) -> np.ndarray:
+    """For each edge i-j the position of j-i with the opposite image; its own where the cut has removed that one."""
+    base = 2 * int(np.abs(edges.image).max(initial=0)) + 1
+    there, back = (
+        _edge_codes(*ends, sign * edges.image, base)
+        for ends, sign in (((edges.centre, edges.neighbour), 1), ((edges.neighbour, edges.centre), -1))
+    )
+    order = np.argsort(there)
+    place = np.minimum(np.searchsorted(there, back, sorter=order), len(there) - 1)
+    found = order[place]
+    return np.where(there[found] == back, found, np.arange(len(there)))
+
+
+def _edge_codes(centre: np.ndarray, neighbour: np.ndarray, image: np.ndarray, base: int) -> np.ndarray:
+    """One number for each (centre, neighbour, image)."""
+    atoms = int(max(centre.max(initial=0), neighbour.max(initial=0))) + 1
+    codes = centre.astype(np.int64) * atoms + neighbour
+    for axis in range(3):
+        codes = codes * base + (image[:, axis].astype(np.int64) + base // 2)
+    return codes
+
+
 def _first_of_centre(centre: np.ndarray) -> np.ndarray:
     """For each entry of an ascending array the position where its value begins."""
     return np.searchsorted(centre, centre)

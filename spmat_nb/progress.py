@@ -1,4 +1,4 @@
-"""One line of progress: a bar in a terminal, one updating line in a notebook, a plain line an epoch elsewhere."""
+"""Progress of anything slow: a bar in a terminal, one updating line in a notebook, plain lines elsewhere."""
 
 import sys
 import time
@@ -14,18 +14,25 @@ def _in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-class Epochs:
-    """Report the epochs of a loop: `with Epochs("pretrain", 10) as bar: bar.report({"loss": 0.1})`.
+class Progress:
+    """Report the rounds of a loop: `with Progress("pretrain", 10) as bar: bar.report({"loss": 0.1})`.
 
     Args:
         title: what is running.
-        total: number of epochs.
+        total: number of rounds.
         show: False for silence.
+        done: rounds that an earlier run has done.
+        unit: what a round is.
+        pause: seconds between two lines at least, for rounds that are short; the last one always has a line.
     """
 
-    def __init__(self, title: str, total: int, show: bool = True) -> None:
-        self.title, self.total, self.show = title, total, show
-        self.done, self.start = 0, time.perf_counter()
+    def __init__(
+        self, title: str, total: int, show: bool = True, done: int = 0, unit: str = "epoch", pause: float = 0.0
+    ) -> None:
+        self.title, self.total, self.show, self.unit, self.pause = title, total, show, unit, pause
+        self.done, self.before, self.start = done, done, time.perf_counter()
+        self._said = self.start - pause
+        self._warned: set[str] = set()
         self._bar: Any = None
         self._line: Any = None
 
@@ -33,7 +40,7 @@ class Epochs:
         if self.show and not _in_notebook() and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self.total, desc=self.title, unit="epoch")
+            self._bar = tqdm(total=self.total, initial=self.before, desc=self.title, unit=self.unit)
         return self
 
     def __exit__(
@@ -42,23 +49,34 @@ class Epochs:
         if self._bar is not None:
             self._bar.close()
 
-    def report(self, values: Mapping[str, float]) -> None:
-        """One more epoch is done, with these numbers."""
+    def report(self, values: Mapping[str, float] | None = None) -> None:
+        """One more round is done, with these numbers."""
         self.done += 1
-        shown = {name: f"{value:.4g}" for name, value in values.items()}
+        shown = {name: f"{value:.4g}" for name, value in (values or {}).items()}
         if not self.show:
             return
         if self._bar is not None:
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update()
             return
-        numbers = "  ".join(f"{name} {value}" for name, value in shown.items())
-        left = (time.perf_counter() - self.start) / self.done * (self.total - self.done)
-        text = f"{self.title}: epoch {self.done}/{self.total}  {numbers}  {left:.0f} s left"
+        now = time.perf_counter()
+        if now - self._said < self.pause and self.done < self.total:
+            return
+        self._said = now
+        numbers = "".join(f"  {name} {value}" for name, value in shown.items())
+        left = (now - self.start) / (self.done - self.before) * (self.total - self.done)
+        text = f"{self.title}: {self.unit} {self.done}/{self.total}{numbers}  {left:.0f} s left"
         if _in_notebook():
             self._update_line(text)
         else:
             print(text, file=sys.stderr, flush=True)
+
+    def warn(self, texts: Mapping[str, str]) -> None:
+        """Say each kind of warning once: the numbers in its text change from epoch to epoch."""
+        for kind, text in texts.items():
+            if self.show and kind not in self._warned:
+                self._warned.add(kind)
+                print(f"{self.title}: {self.unit} {self.done}: {text}", file=sys.stderr, flush=True)
 
     def _update_line(self, text: str) -> None:
         """Replace the line shown in the notebook."""

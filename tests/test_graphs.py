@@ -13,7 +13,7 @@ from spmat_nb.crystals import load
 from spmat_nb.encoders import make_encoder
 from spmat_nb.errors import InputError
 from spmat_nb.graphs import TENSORS, build_graph, build_graphs
-from spmat_nb.neighbours import find_neighbours
+from spmat_nb.neighbours import find_neighbours, reverse_edges
 from spmat_nb.settings import GraphSettings
 from spmat_nb.structure_files import from_object
 
@@ -242,3 +242,23 @@ def test_build_graph_refuses_what_is_no_crystal():
 def test_moving_a_set_keeps_everything(tiny_graphs):
     assert_equal_sets(tiny_graphs.to("cpu"), tiny_graphs)
     assert replace(tiny_graphs, fingerprint="x").to("cpu").fingerprint == "x"
+
+
+def test_the_reverse_of_an_edge_goes_back_the_same_way(named_crystal):
+    edges = find_neighbours([from_object(named_crystal)])
+    back = reverse_edges(edges)
+    away = back != np.arange(len(back))
+    assert away.any() and (back[back] == np.arange(len(back))).all()
+    for one, other in ((edges.centre, edges.neighbour), (edges.neighbour, edges.centre)):
+        assert (one[back][away] == other[away]).all()
+    assert (edges.image[back][away] == -edges.image[away]).all()
+    np.testing.assert_allclose(edges.distance[back], edges.distance, atol=1e-6)
+    there = set(zip(edges.centre, edges.neighbour, *edges.image.T, strict=True))
+    missing = zip(edges.neighbour[~away], edges.centre[~away], *-edges.image[~away].T, strict=True)
+    assert not there & set(missing)
+
+
+def test_packed_graphs_take_twelve_bytes_an_edge(tiny_graphs):
+    edges = len(tiny_graphs.distance)
+    sizes = [t.element_size() for name in TENSORS if len(t := getattr(tiny_graphs, name)) == edges]
+    assert sum(sizes) == 12

@@ -1,8 +1,8 @@
-from spmat_nb.progress import Epochs
+from spmat_nb.progress import Progress
 
 
 def run(**options):
-    with Epochs("pretrain", 2, **options) as bar:
+    with Progress("pretrain", 2, **options) as bar:
         for loss in (1.23456, 0.5):
             bar.report({"loss": loss})
 
@@ -27,3 +27,13 @@ def test_a_terminal_gets_a_bar(capsys, monkeypatch):
     run()
     shown = capsys.readouterr().err
     assert "pretrain: 100%" in shown and "loss=0.5" in shown and "epoch 2/2" not in shown
+
+
+def test_short_rounds_share_their_lines_and_the_last_one_is_said(capsys):
+    with Progress("graphs", 5, unit="chunk", pause=60.0) as bar:
+        for _ in range(5):
+            bar.report()
+    assert [line.split("  ")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "graphs: chunk 1/5",
+        "graphs: chunk 5/5",
+    ]
