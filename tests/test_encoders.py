@@ -7,9 +7,10 @@ from cgcnn2.model import CrystalGraphConvNet
 
 from spmat_nb.crystals import load
 from spmat_nb.elements import element_table
-from spmat_nb.encoders import GaussianBasis, count_parameters, make_encoder, mean_pool
+from spmat_nb.encoders import count_parameters, make_encoder
 from spmat_nb.errors import SettingsError
 from spmat_nb.graphs import build_graphs
+from spmat_nb.layers import GaussianBasis, mean_pool
 from spmat_nb.pretrain import random_encoder
 from spmat_nb.settings import EncoderSettings
 
