@@ -3,8 +3,10 @@
 The paper describes its losses in words; the formulas of the supervised ones are our choice, stated at each.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,17 @@ def class_mask(labels: Tensor | None, size: int, device: torch.device) -> Tensor
     return own | ((labels[:, None] == labels[None, :]) & known[:, None] & known[None, :])
 
 
+def in_full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same loss with autocast switched off inside: half precision rounds away what a loss compares."""
+
+    @functools.wraps(loss)
+    def wrapped(z1: Tensor, *rest: Any, **options: Any) -> Tensor:
+        with torch.autocast(z1.device.type, enabled=False):
+            return loss(z1, *rest, **options)
+
+    return wrapped
+
+
 def _accurate(z: Tensor) -> Tensor:
     """At least single precision; double stays double."""
     return z if z.dtype == torch.float64 else z.float()
@@ -42,6 +55,7 @@ def _check(z1: Tensor, z2: Tensor, labels: Tensor | None, least: int) -> None:
         raise TrainingError(f"This loss compares crystals and needs a batch of at least {least}, got {len(z1)}.")
 
 
+@in_full_precision
 def supervised_simclr(z1: Tensor, z2: Tensor, labels: Tensor | None = None, temperature: float = 0.1) -> Tensor:
     """Supervised SimCLR: every view is pulled to all views of its class, against all other views.
 
@@ -71,6 +85,7 @@ def supervised_simclr(z1: Tensor, z2: Tensor, labels: Tensor | None = None, temp
     return -(torch.where(positive, log_share, 0.0).sum(1) / positive.sum(1)).mean()
 
 
+@in_full_precision
 def supervised_barlow(z1: Tensor, z2: Tensor, labels: Tensor | None = None, balance: float = 1.0) -> Tensor:
     """Supervised Barlow Twins, sample by sample: cosines of one class to 1, all others to 0.
 
@@ -95,6 +110,7 @@ def supervised_barlow(z1: Tensor, z2: Tensor, labels: Tensor | None = None, bala
     return pull + balance * others.square().sum() / max(others.numel(), 1)
 
 
+@in_full_precision
 def barlow_features(z1: Tensor, z2: Tensor) -> Tensor:
     """Barlow Twins feature by feature (Zbontar et al., 2021), as in Crystal Twins.
 
@@ -112,14 +128,38 @@ def barlow_features(z1: Tensor, z2: Tensor) -> Tensor:
     return (diagonal - 1).square().sum() + FEATURE_BALANCE * off_diagonal
 
 
+@in_full_precision
+def classification(z1: Tensor, z2: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the label in both views: plain classification, the cheapest rival of the supervised losses.
+
+    Args:
+        z1: one score a class from the first view, [B, C].
+        z2: the same from the second view.
+        labels: class indices [B]; a crystal with -1 teaches nothing here.
+
+    Returns:
+        The mean over the views of labelled crystals; 0 when there is none.
+
+    Raises:
+        TrainingError: shapes that do not fit, no labels, or a class beyond C.
+    """
+    _check(z1, z2, labels, least=1)
+    if labels is None or int(labels.max()) >= z1.shape[1]:
+        raise TrainingError(f"Classification needs labels below the number of scores, {z1.shape[1]}.")
+    both, scores = labels.repeat(2), _accurate(torch.cat([z1, z2]))  # [2B], [2B, C]
+    total = functional.cross_entropy(scores, both, ignore_index=MISSING, reduction="sum")
+    return total / (both != MISSING).sum().clamp(min=1)
+
+
 @dataclass(frozen=True)
 class Loss:
-    """A way to pretrain: `compute(z1, z2, labels, temperature, balance)`."""
+    """A way to pretrain: `compute(z1, z2, labels, temperature, balance)`; `classifies` when z are scores of classes."""
 
     key: str
     title: str
     needs_label: bool
     compute: Callable[[Tensor, Tensor, Tensor | None, float, float], Tensor]
+    classifies: bool = False
 
 
 LOSSES: dict[str, Loss] = {
@@ -145,6 +185,13 @@ LOSSES: dict[str, Loss] = {
             lambda z1, z2, labels, tau, balance: supervised_barlow(z1, z2, None, balance),
         ),
         Loss("simclr", "SimCLR", False, lambda z1, z2, labels, tau, balance: supervised_simclr(z1, z2, None, tau)),
+        Loss(
+            "classification",
+            "Classification",
+            True,
+            lambda z1, z2, labels, tau, balance: classification(z1, z2, labels),
+            classifies=True,
+        ),
     )
 }
 

@@ -8,7 +8,15 @@ from pytorch_metric_learning.losses import NTXentLoss, SupConLoss
 from torch.nn import functional
 
 from spmat_nb.errors import SettingsError, TrainingError
-from spmat_nb.losses import FEATURE_BALANCE, LOSSES, barlow_features, get_loss, supervised_barlow, supervised_simclr
+from spmat_nb.losses import (
+    FEATURE_BALANCE,
+    LOSSES,
+    barlow_features,
+    classification,
+    get_loss,
+    supervised_barlow,
+    supervised_simclr,
+)
 
 SAMPLEWISE = {"simclr": supervised_simclr, "barlow": supervised_barlow}
 LABELS = {
@@ -148,7 +156,11 @@ def test_the_lengths_of_the_projections_do_not_matter(views, loss):
 @pytest.mark.parametrize("tau", [1e-2, 0.1, 10.0])
 @each_labels
 def test_value_and_gradient_are_finite_for_any_labels_and_temperature(views, key, tau, labels):
-    assert_finite(key, views, tensor(labels), tau)
+    if key == "classification" and (labels is None or max(labels) >= views[0].shape[1]):
+        with pytest.raises(TrainingError, match="needs labels below the number of scores, 5"):
+            assert_finite(key, views, tensor(labels), tau)
+    else:
+        assert_finite(key, views, tensor(labels), tau)
 
 
 @pytest.mark.parametrize("key", LOSSES)
@@ -215,7 +227,7 @@ def test_temperature_and_balance_reach_their_losses(views):
 
 def test_pulling_a_view_towards_its_partner_lowers_every_loss(views):
     apart = functional.normalize(views[0].roll(1, 0), dim=1)
-    for loss in LOSSES.values():
+    for loss in (loss for loss in LOSSES.values() if not loss.classifies):
         good, bad = (loss.compute(views[0], z, None, 0.1, 1.0) for z in (views[0], apart))
         assert good < bad, loss.key
 
@@ -228,6 +240,26 @@ def test_pulling_a_view_towards_its_partner_lowers_every_loss(views):
 def test_shapes_that_do_not_fit_are_refused(loss, shapes, labels):
     with pytest.raises(TrainingError):
         loss(*(torch.ones(shape) for shape in shapes), torch.zeros(labels))
+
+
+def test_classification_is_the_mean_cross_entropy_of_the_labelled(views):
+    labels = [0, -1, 2, -1, 1, 1]
+    scores = [(z[i].double(), label) for z in views for i, label in enumerate(labels) if label != -1]
+    wanted = np.mean([-math.log(math.exp(s[c]) / sum(map(math.exp, s))) for s, c in scores])
+    assert classification(*views, tensor(labels)).item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_classification_of_even_scores_is_the_logarithm_of_their_number():
+    flat = torch.zeros(6, 5)
+    assert classification(flat, flat, tensor(LABELS["mixed"])).item() == pytest.approx(math.log(5))
+
+
+@pytest.mark.parametrize("key", LOSSES)
+def test_inside_autocast_a_loss_is_the_one_in_single_precision(views, key):
+    labels = tensor(LABELS["mixed"])
+    wanted = LOSSES[key].compute(*views, labels, 0.1, 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(LOSSES[key].compute(*views, labels, 0.1, 1.0), wanted)
 
 
 def test_an_unknown_loss_is_named_with_the_known_ones():
