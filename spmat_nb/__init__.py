@@ -1,8 +1,9 @@
 """Teach, inspect and extend supervised pretraining for crystals (SPMat, arXiv 2504.20112).
 
 Modules, in the order in which they may import each other:
-errors, files, settings, progress, vocabulary, structure_files, tables, crystals, neighbours, graphs, augment, elements,
-encoders, losses, diagnostics, checkpoints, pretrain, embed, finetune, plots, cli.
+errors, files, settings, progress, vocabulary, labels, structure_files, tables, crystals, neighbours, draws, graphs,
+augment, elements, fused, layers, encoders, losses, diagnostics, checkpoints, sampling, training, pretrain,
+embed, finetune, plots, cli.
 Importing the package itself loads none of them.
 """
 

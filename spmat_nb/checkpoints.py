@@ -108,3 +108,8 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
         for key, value in values.items()
     }
     return cls(**nested)
+
+
+def plain(values: Any) -> Any:
+    """The same values as JSON gives them back: tuples become lists."""
+    return json.loads(json.dumps(values))

@@ -70,8 +70,8 @@ def run_graphs(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
     """Pretrain an encoder and write it as a checkpoint folder."""
+    from .labels import get_label
     from .pretrain import pretrain, with_used_label
-    from .vocabulary import get_label
 
     augment = replace(AugmentSettings(), **given(args, "mask_atoms", "mask_edges", "delta"))
     options = given(args, "loss", "label", "batch_size", "learning_rate", "temperature", "balance")
@@ -139,8 +139,9 @@ def run_predict(args: argparse.Namespace) -> dict[str, Any]:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and options."""
+    from .labels import LABELS
     from .losses import LOSSES
-    from .vocabulary import LABELS, TARGETS
+    from .vocabulary import TARGETS
 
     parser = argparse.ArgumentParser(prog="python -m spmat_nb", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -18,21 +18,23 @@ from .encoders import make_encoder
 from .errors import InputError, TrainingError
 from .files import write_json, write_text
 from .graphs import Batch, GraphSet, build_graphs
+from .labels import get_label
 from .pretrain import (
     Pretrained,
     check_count,
     check_graphs,
     describe,
-    epoch_batches,
     load_pretrained,
     load_weights,
     random_encoder,
 )
-from .progress import Epochs
+from .progress import Progress
+from .sampling import shuffled_batches
 from .settings import EncoderSettings, FinetuneSettings
 from .settings import device as pick_device
 from .tables import read_by_id
-from .vocabulary import get_label, get_target
+from .training import make_adam, rate_factor, set_rates
+from .vocabulary import get_target
 
 PARTS = ("train", "val", "test")
 GROWTH = 1e4  # a training loss that many times its first value is divergence
@@ -206,22 +208,22 @@ def fit(
     show: bool,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The training loop; the model ends with the weights of the epoch of least validation error."""
-    optimiser = torch.optim.Adam(
+    optimiser = make_adam(
         [
-            {"params": model.head.parameters(), "lr": settings.head_rate},
-            {"params": model.encoder.parameters(), "lr": settings.encoder_rate},
+            {"params": list(model.head.parameters()), "full_rate": settings.head_rate},
+            {"params": list(model.encoder.parameters()), "full_rate": settings.encoder_rate},
         ],
-        weight_decay=settings.weight_decay,
+        settings.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
     history: list[dict[str, float]] = []
     best, weights = math.inf, {}
     start = time.perf_counter()
-    with Epochs(f"{settings.target} from {title}", settings.epochs, show) as bar:
+    with Progress(f"{settings.target} from {title}", settings.epochs, show) as bar:
         for epoch in range(settings.epochs):
             model.train()
+            set_rates(optimiser, rate_factor(epoch, settings.epochs))
             total = 0.0
-            for order in epoch_batches(len(rows["train"]), settings.batch_size, settings.seed, epoch):
+            for order in shuffled_batches(len(rows["train"]), settings.batch_size, settings.seed, epoch):
                 index = rows["train"][order]
                 wanted = (values[index.to(values.device)] - model.mean) / model.std
                 loss = nn.functional.mse_loss(model.normalised(graphs.batch(index)), wanted)
@@ -229,7 +231,6 @@ def fit(
                 loss.backward()
                 optimiser.step()
                 total += loss.item() * len(index)
-            schedule.step()
             row = {"epoch": epoch + 1, "loss": total / len(rows["train"])}
             check_growth(row["loss"], history, settings)
             row["val_mae"] = mean_error(predict_all(model, graphs, rows["val"]), values, rows["val"])

@@ -1,9 +1,12 @@
 """Pretraining: two noisy views of each crystal, one loss, one visible loop."""
 
+import hashlib
 import math
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -12,19 +15,38 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints
-from .augment import two_views, view_generator
+from .augment import two_views
 from .crystals import CrystalSet
-from .diagnostics import effective_rank
-from .encoders import Projector, make_encoder
+from .diagnostics import effective_rank, judge_history, knn_purity, mean_cosine, positive_negative_similarity
+from .draws import generator
+from .encoders import make_encoder
 from .errors import CheckpointError, InputError, SettingsError, TrainingError
 from .graphs import GraphSet, build_graphs
+from .labels import label_classes
+from .layers import Projector
 from .losses import Loss, get_loss
-from .progress import Epochs
+from .progress import Progress
+from .sampling import paired_batches, shuffled_batches, split_evenly
 from .settings import EncoderSettings, PretrainSettings
 from .settings import device as pick_device
-from .vocabulary import MISSING, label_classes
+from .structure_files import Cell
+from .training import (
+    Callback,
+    RunState,
+    Stopped,
+    autocast,
+    check_stop,
+    make_adam,
+    rate_factor,
+    set_rates,
+    step_or_explain,
+)
+from .vocabulary import MISSING
 
 VALIDATION_EPOCH = -1  # in the key of the views of the validation crystals: the same ones every epoch
+NEIGHBOURS = 10  # of the purity in the history
+SHOWN = ("loss", "val_loss", "effective_rank", "knn_purity")
+ADVICE = {key: ", or a higher temperature." for key in ("simclr", "sup_simclr")}
 
 
 @dataclass
@@ -36,7 +58,8 @@ class Pretrained:
         projector: [B, hidden] to [B, D].
         encoder_settings: sizes and graph settings.
         settings: of the run; None for a random encoder.
-        history: one row an epoch: epoch, loss, val_loss, effective_rank, seconds.
+        history: one row an epoch: epoch, loss, learning_rate, graphs_per_second, seconds, and of the held-out crystals
+            val_loss, effective_rank, mean_cosine, positive_similarity, negative_similarity, knn_purity (of the label).
         data: name, size and fingerprint of the crystals it saw.
     """
 
@@ -108,17 +131,6 @@ def check_graphs(graphs: GraphSet, sizes: EncoderSettings, crystals: CrystalSet)
         )
 
 
-def epoch_batches(count: int, size: int, *key: int) -> list[Tensor]:
-    """A shuffled epoch of nearly equal batches, none smaller than two, fixed by the key."""
-    order = torch.randperm(count, generator=view_generator(*key))
-    return split_evenly(order, size)
-
-
-def split_evenly(order: Tensor, size: int) -> list[Tensor]:
-    """Nearly equal parts of about `size`, none smaller than two if there are two."""
-    return list(torch.tensor_split(order, max(1, min(round(len(order) / size), len(order) // 2))))
-
-
 def check_count(count: int) -> None:
     """Raise when batch normalisation would meet a batch of one crystal."""
     if count < 2:
@@ -132,6 +144,10 @@ def pretrain(
     graphs: GraphSet | None = None,
     device: str | None = None,
     show: bool = True,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    stop: Event | None = None,
+    callbacks: Iterable[Callback] = (),
 ) -> Pretrained:
     """Train an encoder to tell crystals apart, with a surrogate label as its guide.
 
@@ -142,85 +158,150 @@ def pretrain(
         graphs: of the same crystals, if built before.
         device: where to compute; chosen if None.
         show: report progress.
+        folder: where to keep the state after every epoch, so that a killed run can go on.
+        resume: go on from the state in `folder` if there is one; on the CPU, with the same number of threads, to the
+            same weights bit for bit.
+        stop: ends the run after the present batch once it is set.
+        callbacks: called with the row of the history after every epoch.
 
     Returns:
-        The encoder of the last epoch; of the last finished one after an interrupt.
+        The encoder of the last epoch; of the last finished one after an interrupt or a stop.
 
     Raises:
         SettingsError: unknown loss, label or encoder, or a supervised loss without a label.
         InputError: a label that the data does not have, or too few crystals.
+        CheckpointError: the state in `folder` is of another run, or damaged.
         TrainingError: the loss became non-finite.
     """
-    settings, sizes = with_used_label(settings or PretrainSettings()), sizes or EncoderSettings()
+    job = prepare(crystals, settings or PretrainSettings(), sizes or EncoderSettings(), graphs, pick_device(device))
+    settings = job.settings
+    groups = [{"params": job.parameters(), "full_rate": settings.learning_rate}]
+    optimiser = make_adam(groups, settings.weight_decay)
+    state = RunState(job.modules(), optimiser, job.identity(), None if folder is None else Path(folder), resume)
+    start = time.perf_counter() - (state.history[-1]["seconds"] if state.history else 0.0)
+    with Progress(f"pretrain {settings.loss}", settings.epochs, show, done=state.epoch) as bar:
+        for epoch in range(state.epoch, settings.epochs):
+            try:
+                row = train_epoch(job, optimiser, epoch, stop) | validate(job)
+            except (KeyboardInterrupt, Stopped):
+                state.restore()
+                break
+            row["seconds"] = time.perf_counter() - start
+            state.finish(row)
+            bar.report({k: v for k, v in row.items() if k in SHOWN})
+            findings = judge_history(pd.DataFrame(state.history), settings, len(job.held_out))
+            bar.warn({finding.key: finding.text for finding in findings})
+            for callback in callbacks:
+                callback(row)
+    job.model.history = pd.DataFrame(state.history)
+    job.model.encoder.eval(), job.model.projector.eval()
+    return job.model
+
+
+@dataclass
+class Job:
+    """What one pretraining run works on.
+
+    Attributes:
+        model: encoder and projector, on the device.
+        settings: of the run.
+        loss: from `LOSSES`.
+        graphs: on the device.
+        cells: structures in the order of the graphs.
+        classes: [crystals] surrogate class of each, None for losses without labels.
+        labels: the same on the device.
+        rows: to train on.
+        held_out: to watch the loss on.
+    """
+
+    model: Pretrained
+    settings: PretrainSettings
+    loss: Loss
+    graphs: GraphSet
+    cells: Sequence[Cell]
+    classes: np.ndarray | None
+    labels: Tensor | None
+    rows: Tensor
+    held_out: Tensor
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The parts that are trained, by name."""
+        return {"encoder": self.model.encoder, "projector": self.model.projector}
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All their weights."""
+        return [p for module in self.modules().values() for p in module.parameters()]
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on: settings, sizes, crystals and their classes."""
+        classes = None if self.classes is None else hashlib.sha256(self.classes.tobytes()).hexdigest()
+        return {
+            "encoder": asdict(self.model.encoder_settings),
+            "pretrain": asdict(self.settings),
+            "data": self.model.data,
+            "classes": classes,
+        }
+
+
+def prepare(
+    crystals: CrystalSet,
+    settings: PretrainSettings,
+    sizes: EncoderSettings,
+    graphs: GraphSet | None,
+    place: torch.device,
+) -> Job:
+    """Check everything, then put model and data on the device."""
+    settings = with_used_label(settings)
     loss, classes = get_loss(settings.loss), surrogate_classes(crystals, settings)
+    if loss.classifies and classes is not None:
+        sizes = replace(sizes, projection=1 + int(classes.max()))  # one score a class
     held_out, rows = validation_split(len(crystals), settings)
     check_count(len(rows))
-    place = pick_device(device)
     graphs = (graphs or build_graphs(crystals, sizes.graph)).to(place)
     check_graphs(graphs, sizes, crystals)
     model = random_encoder(sizes, settings.seed)
     model.settings, model.data = settings, describe(crystals, graphs)
-    encoder, projector = model.encoder.to(place), model.projector.to(place)
+    model.encoder.to(place), model.projector.to(place)
     labels = None if classes is None else torch.tensor(classes, device=place)
-    optimiser = torch.optim.Adam(
-        [*encoder.parameters(), *projector.parameters()], settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
-    history: list[dict[str, float]] = []
-    start, finished = time.perf_counter(), snapshot(model)
-    with Epochs(f"pretrain {settings.loss}", settings.epochs, show) as bar:
-        for epoch in range(settings.epochs):
-            try:
-                mean = train_epoch(model, loss, graphs, labels, rows, optimiser, epoch)
-            except KeyboardInterrupt:
-                encoder.load_state_dict(finished[0])
-                projector.load_state_dict(finished[1])
-                break
-            schedule.step()
-            row = {"epoch": epoch + 1, "loss": mean} | validate(model, loss, graphs, labels, held_out)
-            finished = snapshot(model)
-            row["seconds"] = time.perf_counter() - start
-            history.append(row)
-            bar.report({k: v for k, v in row.items() if k not in ("epoch", "seconds")})
-    model.history = pd.DataFrame(history)
-    encoder.eval(), projector.eval()
-    return model
+    return Job(model, settings, loss, graphs, crystals.cells, classes, labels, rows, held_out)
 
 
-def train_epoch(
-    model: Pretrained,
-    loss: Loss,
-    graphs: GraphSet,
-    labels: Tensor | None,
-    rows: Tensor,
-    optimiser: torch.optim.Optimizer,
-    epoch: int,
-) -> float:
-    """One pass over the training rows; returns the mean loss.
+def train_epoch(job: Job, optimiser: torch.optim.Optimizer, epoch: int, stop: Event | None = None) -> dict[str, float]:
+    """One pass over the training rows.
+
+    Returns:
+        A row of the history: epoch, mean loss, last learning rate, graphs a second.
 
     Raises:
         TrainingError: the loss became non-finite.
+        Stopped: the stop event was set.
     """
-    assert model.settings is not None
-    total = 0.0
-    for step, order in enumerate(epoch_batches(len(rows), model.settings.batch_size, model.settings.seed, epoch)):
-        index = rows[order]
-        value, _ = view_loss(model, loss, graphs, labels, index, epoch, step)
-        if not torch.isfinite(value):
-            raise TrainingError(
-                f"The loss is {value.item()} in epoch {epoch + 1} at a learning rate of "
-                f"{optimiser.param_groups[0]['lr']:.2g}. Try a tenth of it, or a higher temperature."
-            )
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
+    settings = job.settings
+    batches = epoch_batches(job, epoch)
+    total, start = 0.0, time.perf_counter()
+    for step, index in enumerate(batches, start=epoch * len(batches)):
+        check_stop(stop)
+        warmup = round(settings.warmup * len(batches))
+        set_rates(optimiser, rate_factor(step, settings.epochs * len(batches), warmup, settings.schedule))
+        value = view_loss(job, index, epoch)[0]
+        step_or_explain(value, optimiser, settings.clip, epoch, "Try a tenth of it" + ADVICE.get(job.loss.key, "."))
         total += value.item() * len(index)
-    return total / len(rows)
+    return {
+        "epoch": epoch + 1,
+        "loss": total / len(job.rows),
+        "learning_rate": optimiser.param_groups[0]["lr"],
+        "graphs_per_second": len(job.rows) / (time.perf_counter() - start),
+    }
 
 
-def snapshot(model: Pretrained) -> list[dict[str, Tensor]]:
-    """Copies of the weights of encoder and projector."""
-    return [{k: v.clone() for k, v in part.state_dict().items()} for part in (model.encoder, model.projector)]
+def epoch_batches(job: Job, epoch: int) -> list[Tensor]:
+    """The rows of each batch of an epoch."""
+    key = (job.settings.seed, epoch)
+    if job.settings.sampler == "paired" and job.classes is not None:
+        order = paired_batches(job.classes[job.rows.numpy()], job.settings.batch_size, *key)
+    else:
+        order = shuffled_batches(len(job.rows), job.settings.batch_size, *key)
+    return [job.rows[part] for part in order]
 
 
 def with_used_label(settings: PretrainSettings) -> PretrainSettings:
@@ -239,7 +320,7 @@ def surrogate_classes(crystals: CrystalSet, settings: PretrainSettings) -> np.nd
         return None
     if settings.label is None:
         raise SettingsError(f"The loss {settings.loss!r} is supervised: name a label (--label), such as 'gap_class'.")
-    classes = label_classes(crystals.table, settings.label)
+    classes = label_classes(crystals.table, settings.label, settings.seed)
     if (classes == MISSING).all():
         raise InputError(f"No crystal of {crystals.name} has a value of the label {settings.label!r}.")
     return classes
@@ -253,45 +334,50 @@ def describe(crystals: CrystalSet, graphs: GraphSet) -> dict[str, Any]:
 def validation_split(count: int, settings: PretrainSettings) -> tuple[Tensor, Tensor]:
     """Rows held out to watch the loss (at least two, none for a share of 0), and the others."""
     wanted = max(2, round(count * settings.validation_share)) if settings.validation_share else 0
-    order = torch.randperm(count, generator=view_generator(settings.seed, VALIDATION_EPOCH))
+    order = torch.randperm(count, generator=generator(settings.seed, VALIDATION_EPOCH))
     return torch.sort(order[:wanted])[0], torch.sort(order[wanted:])[0]
 
 
-def view_loss(
-    model: Pretrained, loss: Loss, graphs: GraphSet, labels: Tensor | None, index: Tensor, epoch: int, step: int
-) -> tuple[Tensor, Tensor]:
-    """The loss of one batch, and the embeddings of its first view."""
-    settings = model.settings
-    assert settings is not None
-    first, second = two_views(graphs.batch(index), settings.augment, settings.seed, epoch, step)
-    h1, h2 = model.encoder(first), model.encoder(second)  # [B, hidden]
-    classes = None if labels is None else labels[index.to(labels.device)]
-    z1, z2 = model.projector(h1), model.projector(h2)  # [B, D]
-    return loss.compute(z1, z2, classes, settings.temperature, settings.balance), h1
+def view_loss(job: Job, index: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The loss of one batch, the projections of both views and the embeddings of the first."""
+    settings, graphs = job.settings, job.graphs
+    first, second = two_views(graphs, index, settings.augment, settings.seed, epoch, cells=job.cells)
+    with autocast(graphs.distance.device, settings.precision):
+        h1, h2 = job.model.encoder(first), job.model.encoder(second)  # [B, hidden]
+        z1, z2 = job.model.projector(h1).float(), job.model.projector(h2).float()  # [B, D]
+    classes = None if job.labels is None else job.labels[index.to(job.labels.device)]
+    return job.loss.compute(z1, z2, classes, settings.temperature, settings.balance), z1, z2, h1.float()
 
 
 @torch.no_grad()
-def validate(
-    model: Pretrained, loss: Loss, graphs: GraphSet, labels: Tensor | None, held_out: Tensor
-) -> dict[str, float]:
-    """Loss and effective rank on the held-out crystals, with the same views every epoch.
+def validate(job: Job) -> dict[str, float]:
+    """Loss, similarities and health of the embeddings on the held-out crystals, with the same views every epoch.
 
     Raises:
         TrainingError: the loss became non-finite.
     """
-    if len(held_out) == 0:
+    if len(job.held_out) == 0:
         return {}
-    assert model.settings is not None
-    model.encoder.eval(), model.projector.eval()
-    total, embeddings = 0.0, []
-    batches = split_evenly(held_out, model.settings.batch_size)
-    for step, index in enumerate(batches):
-        value, h = view_loss(model, loss, graphs, labels, index, VALIDATION_EPOCH, step)
-        total += value.item() * len(index)
-        embeddings.append(h)
-    model.encoder.train(), model.projector.train()
-    if not math.isfinite(total):
+    job.model.encoder.eval(), job.model.projector.eval()
+    batches = split_evenly(job.held_out, job.settings.batch_size)
+    losses, *parts = zip(*(view_loss(job, index, VALIDATION_EPOCH) for index in batches), strict=True)
+    job.model.encoder.train(), job.model.projector.train()
+    mean = sum(value.item() * len(index) for value, index in zip(losses, batches, strict=True)) / len(job.held_out)
+    if not math.isfinite(mean):
         raise TrainingError(
             "The loss of the held-out crystals is not finite any more: try a tenth of the learning rate."
         )
-    return {"val_loss": total / len(held_out), "effective_rank": effective_rank(torch.cat(embeddings))}
+    z1, z2, h = (torch.cat(part).cpu() for part in parts)
+    return {"val_loss": mean} | health(job, z1, z2, h)
+
+
+def health(job: Job, z1: Tensor, z2: Tensor, h: Tensor) -> dict[str, float]:
+    """Similarities of the projections, collapse and separability of the embeddings of the held-out crystals."""
+    classes = None if job.classes is None else job.classes[job.held_out.numpy()]
+    row = {"effective_rank": effective_rank(h), "mean_cosine": mean_cosine(h)}
+    if not job.loss.classifies:
+        positive, negative = positive_negative_similarity(z1, z2, classes)
+        row |= {"positive_similarity": positive, "negative_similarity": negative}
+    if classes is not None and (classes != MISSING).sum() > NEIGHBOURS:
+        row["knn_purity"] = knn_purity(h.numpy(), classes, NEIGHBOURS)
+    return {name: value for name, value in row.items() if math.isfinite(value)}  # no negatives, no similarity

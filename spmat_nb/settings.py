@@ -1,5 +1,6 @@
 """Which sizes: settings as frozen dataclasses, presets, device. The only reader of environment variables."""
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,16 +42,30 @@ class EncoderSettings:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """The noise of one view: shares of atoms and edges masked, half-width of GNDN (paper: 10 %, 10 %, 0.5 A)."""
+    """The noise of one view (paper: 10 % of atoms and of edges masked, GNDN with a half-width of 0.5 A).
+
+    `symmetric` gives i-j and j-i the same noise; `move_atoms` moves atoms by up to so many A before the graph is built.
+    """
 
     mask_atoms: float = 0.10
     mask_edges: float = 0.10
     delta: float = 0.5  # A
+    symmetric: bool = False
+    move_atoms: float = 0.0  # A
 
     def __post_init__(self) -> None:
         """Refuse shares outside [0, 1) and negative noise."""
-        if not (0 <= self.mask_atoms < 1 and 0 <= self.mask_edges < 1 and self.delta >= 0):
-            raise SettingsError(f"mask_atoms and mask_edges must be in [0, 1) and delta >= 0 A, got {self}.")
+        if not (0 <= self.mask_atoms < 1 and 0 <= self.mask_edges < 1):
+            raise SettingsError(f"mask_atoms and mask_edges must be in [0, 1), got {self}.")
+        if not (0 <= self.delta < math.inf and 0 <= self.move_atoms < math.inf):
+            raise SettingsError(f"delta and move_atoms are lengths in A, 0 or more, got {self}.")
+
+
+CHOICES = {
+    "schedule": ("cosine", "constant"),
+    "sampler": ("shuffled", "paired"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +83,19 @@ class PretrainSettings:
     validation_share: float = 0.05
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     seed: int = 0
+    schedule: str = "cosine"  # or "constant"
+    warmup: float = 0.0  # epochs in which the rate rises from 0
+    clip: float | None = None  # largest norm of the gradient
+    sampler: str = "shuffled"  # or "paired": each class meets a partner in its batch
+    precision: str = "auto"  # bfloat16 on CUDA, float32 elsewhere; or either by name
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that train nothing."""
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown(name, getattr(self, name), known)
+        if not 0 <= self.warmup < math.inf or (self.clip is not None and not self.clip > 0):
+            raise SettingsError(f"warmup is 0 epochs or more and clip is positive, got {self.warmup} and {self.clip}.")
         _check_run(self.epochs, self.batch_size, self.learning_rate)
         if not (self.temperature > 0 and self.balance >= 0 and 0 <= self.validation_share < 1):
             raise SettingsError(
@@ -155,6 +180,11 @@ def device(name: str | None = None) -> "torch.device":
 def workers() -> int:
     """How many runs to do side by side: two on a CPU with two cores or more, one on a GPU."""
     return 1 if device().type != "cpu" else min(2, os.cpu_count() or 1)
+
+
+def fused() -> bool:
+    """Whether the CPU may use compiled loops; `SPMAT_FUSED=0` forbids it."""
+    return os.environ.get("SPMAT_FUSED", "1") != "0"
 
 
 def teaching_set() -> Path:

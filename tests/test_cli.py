@@ -9,6 +9,7 @@ import pytest
 
 from spmat_nb.cli import main
 from spmat_nb.errors import InputError
+from spmat_nb.settings import AugmentSettings
 
 FAST = ["--epochs", "1", "--batch-size", "16", "--quiet"]
 
@@ -78,7 +79,7 @@ def test_pretrain_uses_the_rows_of_its_split_and_leaves_a_model(command, data, t
     assert (result["crystals"], result["loss"], result["label"]) == (36, "sup_simclr", "is_metal")
     settings = json.loads((tmp_path / "m" / "config.json").read_text())["pretrain"]
     assert (settings["temperature"], settings["epochs"], settings["batch_size"]) == (0.3, 1, 16)
-    assert settings["augment"] == {"mask_atoms": 0.0, "mask_edges": 0.1, "delta": 0.2}
+    assert settings["augment"] == vars(AugmentSettings(mask_atoms=0.0, mask_edges=0.1, delta=0.2))
 
 
 def test_an_unsupervised_run_has_no_label(command, data, tmp_path):

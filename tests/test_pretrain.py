@@ -7,12 +7,13 @@ import torch
 
 from spmat_nb import pretrain as module
 from spmat_nb.embed import embed
+from spmat_nb.encoders import ENCODERS
 from spmat_nb.errors import CheckpointError, InputError, SettingsError, SpmatError, TrainingError
 from spmat_nb.graphs import build_graphs
+from spmat_nb.labels import LABELS
 from spmat_nb.losses import LOSSES
-from spmat_nb.pretrain import epoch_batches, load_pretrained, pretrain, random_encoder, validation_split
+from spmat_nb.pretrain import load_pretrained, pretrain, random_encoder, validation_split
 from spmat_nb.settings import GraphSettings, PretrainSettings
-from spmat_nb.vocabulary import LABELS
 
 SHORT = PretrainSettings(epochs=2, batch_size=16, learning_rate=3e-3)
 
@@ -42,14 +43,68 @@ def test_every_loss_falls(run, loss):
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
 
 
-@pytest.mark.parametrize("label", LABELS)
-def test_every_label_guides(run, label):
-    assert np.isfinite(run(label=label, epochs=1).history["loss"]).all()
+@pytest.mark.parametrize("label", [*LABELS, "bins:density:4", "shuffled:gap_class", "crossed:is_metal,family"])
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.needs_label])
+def test_every_loss_trains_every_encoder_with_every_label(tiny, tiny_graphs, small, loss, encoder, label):
+    crystals = with_column(tiny, is_gap_direct=np.arange(60) % 2 == 0)
+    settings = replace(SHORT, loss=loss, label=label, epochs=1)
+    model = pretrain(crystals, settings, replace(small, name=encoder), tiny_graphs, show=False)
+    assert np.isfinite(model.history["loss"]).all()
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if not loss.needs_label])
+def test_every_unsupervised_loss_trains_every_encoder(tiny, tiny_graphs, small, loss, encoder):
+    settings = replace(SHORT, loss=loss, label=None, epochs=1)
+    model = pretrain(tiny, settings, replace(small, name=encoder), tiny_graphs, show=False)
+    assert np.isfinite(model.history["loss"]).all()
+
+
+def test_classification_has_one_score_a_class(run, tmp_path):
+    model = run(loss="classification", label="family")
+    assert model.encoder_settings.projection == 7
+    model.save(tmp_path)
+    assert torch.equal(weights(load_pretrained(tmp_path)), weights(model))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"warmup": 1.0}, {"schedule": "constant"}, {"clip": 0.01}, {"sampler": "paired"}, {"precision": "bfloat16"}],
+    ids=["warmup", "constant", "clip", "paired", "bfloat16"],
+)
+def test_an_option_changes_the_run_and_it_stays_finite(run, changes):
+    model = run(**changes)
+    assert np.isfinite(model.history["loss"]).all()
+    assert not torch.equal(weights(model), weights(run()))
+
+
+def test_bfloat16_ends_near_single_precision(run):
+    half, single = (run(precision=p, epochs=3).history["val_loss"].iloc[-1] for p in ("bfloat16", "float32"))
+    assert half == pytest.approx(single, rel=0.1)
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_nearly_nothing(run):
+    rates = run(epochs=6, warmup=2.0).history["learning_rate"].to_list()
+    assert rates[0] < rates[1] and rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[1] < SHORT.learning_rate and rates[-1] < 0.1 * SHORT.learning_rate
+
+
+def test_a_random_state_shuffles_the_labels_of_the_control_anew(run):
+    first, second = (run(label="shuffled:gap_class", seed=seed, epochs=1) for seed in (0, 1))
+    assert first.settings.label == "shuffled:gap_class" and not torch.equal(weights(first), weights(second))
+
+
+def test_a_collapse_is_said_while_it_happens(tiny, tiny_graphs, small, capsys):
+    settings = replace(SHORT, learning_rate=0.3, epochs=4, validation_share=0.3)
+    pretrain(tiny, settings, small, tiny_graphs)
+    assert "collapsed" in capsys.readouterr().err
 
 
 def test_the_history_has_a_row_an_epoch(run):
-    history = run().history
-    assert list(history.columns) == ["epoch", "loss", "val_loss", "effective_rank", "seconds"]
+    history = run(validation_share=0.3).history
+    assert {"epoch", "loss", "val_loss", "learning_rate", "graphs_per_second", "seconds"} < set(history.columns)
+    assert {"effective_rank", "mean_cosine", "positive_similarity", "negative_similarity"} < set(history.columns)
     assert history["epoch"].to_list() == [1, 2]
     assert (history["seconds"].diff().dropna() > 0).all() and (history["effective_rank"] >= 1).all()
 
@@ -174,12 +229,13 @@ def test_graphs_that_do_not_fit_are_refused(run, tiny, wrong):
 
 def interrupt_in_epoch(monkeypatch, epoch):
     """Ctrl-C in the second step of an epoch."""
-    real = module.view_loss
+    real, seen = module.view_loss, []
 
-    def view_loss(model, loss, graphs, labels, index, number, step):
-        if (number, step) == (epoch, 1):
+    def view_loss(job, index, number):
+        seen.append(number)
+        if seen.count(epoch) == 2:
             raise KeyboardInterrupt
-        return real(model, loss, graphs, labels, index, number, step)
+        return real(job, index, number)
 
     monkeypatch.setattr(module, "view_loss", view_loss)
 
@@ -196,19 +252,6 @@ def test_an_interrupted_run_returns_a_model_with_its_finished_epochs(run, monkey
 def test_an_interrupted_run_returns_the_weights_of_the_last_finished_epoch(run, monkeypatch):
     interrupt_in_epoch(monkeypatch, 0)
     assert torch.equal(weights(run()), weights(random_encoder(run().encoder_settings, SHORT.seed)))
-
-
-@pytest.mark.parametrize(("count", "size"), [(57, 16), (5, 2), (2, 128), (200, 128), (3, 2), (7, 2)])
-def test_batches_cover_an_epoch_and_none_has_one_crystal(count, size):
-    batches = epoch_batches(count, size, 0, 0)
-    assert sorted(torch.cat(batches).tolist()) == list(range(count))
-    sizes = [len(b) for b in batches]
-    assert min(sizes) >= 2 and max(sizes) - min(sizes) <= 1
-
-
-def test_batches_differ_between_epochs_and_repeat_with_the_key():
-    first, again, other = (torch.cat(epoch_batches(50, 16, 0, epoch)) for epoch in (0, 0, 1))
-    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.0, 0), (0.01, 2), (0.1, 10)])
@@ -232,13 +275,12 @@ def test_watching_the_loss_changes_nothing_in_the_model(run, monkeypatch):
     assert all(torch.equal(watched[name], alone[name]) for name in alone)
 
 
-def test_views_are_drawn_anew_by_seed_epoch_and_step_and_the_same_to_watch(run, monkeypatch):
+def test_views_are_drawn_anew_by_seed_and_epoch_and_the_same_to_watch(run, monkeypatch):
     keys, real = [], module.two_views
-    monkeypatch.setattr(module, "two_views", lambda batch, noise, *key: keys.append(key) or real(batch, noise, *key))
+    monkeypatch.setattr(module, "two_views", lambda *a, **o: keys.append(a[3:]) or real(*a, **o))
     run(seed=4, epochs=2)
-    trained = [key for key in keys if key[1] >= 0]
-    assert sorted(trained) == [(4, epoch, step) for epoch in (0, 1) for step in range(len(trained) // 2)]
-    assert keys.count((4, module.VALIDATION_EPOCH, 0)) == 2 and len(trained) > 2
+    assert set(keys) == {(4, 0), (4, 1), (4, module.VALIDATION_EPOCH)}
+    assert keys.count((4, module.VALIDATION_EPOCH)) == 2
 
 
 def test_a_run_that_saw_no_label_records_none(tiny):

@@ -1,0 +1,212 @@
+"""What both trainings share: learning rates, precision, stopping, and the state that lets a killed run go on."""
+
+import math
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from . import checkpoints
+from .errors import CheckpointError, TrainingError
+
+RESUME = "resume"  # folder, inside that of a run, with the state after its last finished epoch
+Callback = Callable[[dict[str, float]], None]
+
+
+class Stopped(Exception):
+    """The stop event of a run was set."""
+
+
+def check_stop(stop: threading.Event | None) -> None:
+    """Raise `Stopped` once the event is set."""
+    if stop is not None and stop.is_set():
+        raise Stopped
+
+
+def make_adam(groups: list[dict[str, Any]], weight_decay: float) -> torch.optim.Adam:
+    """Adam in one kernel (a fifth of the time of the plain one on the CPU); frozen weights are left out."""
+    kept = [group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups]
+    device = next((p.device.type for group in kept for p in group["params"]), "cpu")
+    return torch.optim.Adam(kept, weight_decay=weight_decay, fused=device in ("cpu", "cuda"))
+
+
+def rate_factor(step: int, steps: int, warmup: int = 0, schedule: str = "cosine") -> float:
+    """Share of the learning rate in one step: a linear rise over `warmup` steps, then a cosine to 0, or constant."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Give every group its share of its own full rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["full_rate"] * factor
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """bfloat16 where it was asked for, or by itself on CUDA; the CPU is slower with it."""
+    wanted = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+class RunState:
+    """Weights, optimiser and history after the last finished epoch, on disk when there is a folder.
+
+    Random numbers need no saving: each depends on seed, epoch and crystal alone.
+
+    Args:
+        modules: by name.
+        optimiser: of their weights.
+        identity: settings, sizes and data of the run, as plain values; a saved state of another run is refused.
+        folder: where to keep the state; None keeps it in memory only.
+        resume: go on from the state in the folder, if there is one.
+
+    Raises:
+        CheckpointError: the saved state is damaged or of another run.
+    """
+
+    def __init__(
+        self,
+        modules: dict[str, nn.Module],
+        optimiser: torch.optim.Optimizer,
+        identity: dict[str, Any],
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.modules, self.optimiser, self.identity = modules, optimiser, identity
+        self.folder = None if folder is None else Path(folder) / RESUME
+        self.history: list[dict[str, float]] = []
+        self._weights = self._copy()
+        if resume and self.folder is not None and (self.folder / checkpoints.CONFIG).is_file():
+            self._load(self.folder)
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    def finish(self, row: dict[str, float]) -> None:
+        """One more epoch is done: keep its weights and its row of the history."""
+        self._weights = self._copy()
+        self.history.append(row)
+        if self.folder is not None:
+            config = {"identity": self.identity, "history": self.history}
+            checkpoints.save(self.folder, RESUME, self._weights | self._moments(), config, pd.DataFrame(self.history))
+
+    def restore(self) -> None:
+        """Go back to the weights of the last finished epoch."""
+        for name, module in self.modules.items():
+            own = {k.removeprefix(f"{name}."): v for k, v in self._weights.items() if k.startswith(f"{name}.")}
+            module.load_state_dict(own)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {f"{name}.{k}": v.clone() for name, m in self.modules.items() for k, v in m.state_dict().items()}
+
+    def _moments(self) -> dict[str, Tensor]:
+        """The optimiser's tensors by the number of the weight."""
+        state = self.optimiser.state_dict()["state"]
+        return {f"optimiser.{i}.{name}": value for i, values in state.items() for name, value in values.items()}
+
+    def _load(self, folder: Path) -> None:
+        config, tensors, _ = checkpoints.load(folder, RESUME)
+        if config["identity"] != checkpoints.plain(self.identity):
+            raise CheckpointError(
+                f"The unfinished run in {str(folder.parent)!r} has other settings or data ("
+                f"{_first_difference(config['identity'], checkpoints.plain(self.identity))}). "
+                "Choose another folder, or start anew without resuming."
+            )
+        self.history = config["history"]
+        self._weights = {k: v for k, v in tensors.items() if not k.startswith("optimiser.")}
+        self.restore()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, number, name = key.split(".")
+                moments.setdefault(int(number), {})[name] = value
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
+
+
+def _first_difference(old: dict[str, Any], new: dict[str, Any], name: str = "") -> str:
+    """The first value that differs, as `name: old, now new`."""
+    for key in new:
+        if old.get(key) != new[key]:
+            if isinstance(new[key], dict) and isinstance(old.get(key), dict):
+                return _first_difference(old[key], new[key], f"{name}{key}.")
+            return f"{name}{key}: {old.get(key)}, now {new[key]}"
+    return "they name other things"
+
+
+def step_or_explain(value: Tensor, optimiser: torch.optim.Optimizer, clip: float | None, epoch: int, cure: str) -> None:
+    """Backward pass and one step of the optimiser.
+
+    Raises:
+        TrainingError: the loss or its gradient is not finite; the weights are left as they were.
+    """
+    rate = optimiser.param_groups[0]["lr"]
+    if not torch.isfinite(value):
+        raise TrainingError(f"The loss is {value.item()} in epoch {epoch + 1} at a learning rate of {rate:.2g}. {cure}")
+    optimiser.zero_grad()
+    if not value.requires_grad:
+        return  # every weight is frozen
+    value.backward()
+    if clip is not None:
+        weights = [p for group in optimiser.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(weights, clip)
+    optimiser.step()
+
+
+class Background:
+    """Run a training in a thread, so that a notebook stays alive and can stop it within a batch.
+
+    `run = Background(pretrain, crystals, settings)`, then `run.stop()`, `run.running`, `run.rows`, `run.result()`.
+
+    Args:
+        train: `pretrain` or `finetune`; it is given `stop`, `callbacks` and `show=False` beside the arguments.
+        arguments: passed on.
+        options: passed on.
+    """
+
+    def __init__(self, train: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._event, self._outcome = threading.Event(), None
+        self._error: BaseException | None = None
+        callbacks: Iterable[Callback] = (*options.pop("callbacks", ()), self.rows.append)
+        self._call = (train, arguments, {"show": False, **options, "stop": self._event, "callbacks": callbacks})
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        train, arguments, options = self._call
+        try:
+            self._outcome = train(*arguments, **options)
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def running(self) -> bool:
+        """True until it has ended."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ask it to end after the batch it is in."""
+        self._event.set()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the training returned; waits for it, and raises what it raised.
+
+        Raises:
+            TrainingError: it still runs after `timeout` seconds.
+        """
+        self._thread.join(timeout)
+        if self.running:
+            raise TrainingError(f"The training still runs after {timeout} s.")
+        if self._error is not None:
+            raise self._error
+        return self._outcome
