@@ -108,15 +108,17 @@ print("after ", (distance + noise).numpy().round(3))
 # indexing.
 
 # %%
-from spmat_nb.augment import gndn, two_views, view_generator
+from spmat_nb.augment import gndn, two_views
+from spmat_nb.draws import Draws
 from spmat_nb.graphs import build_graphs
 from spmat_nb.settings import AugmentSettings
 
-hundred = build_graphs(unstable.sample(100, seed=0)).batch(torch.arange(100))
-shaken = gndn(hundred, delta, view_generator(0))
+graphs, chosen = build_graphs(unstable.sample(100, seed=0)), torch.arange(100)
+hundred = graphs.batch(chosen)
+shaken = gndn(hundred, delta, Draws(0))
 print("same edges:", torch.equal(hundred.neighbour, shaken.neighbour), "| same lengths:",
       torch.equal(hundred.distance, shaken.distance))  # fmt: skip
-first, second = two_views(hundred, AugmentSettings(), 0)
+first, second = two_views(graphs, chosen, AugmentSettings(), 0)
 for name, view in (("no noise", hundred), ("view 1", first), ("view 2", second)):
     hidden = 0 if view.visible is None else int((~view.visible).sum())
     print(f"{name:9} {len(view.z)} atoms, {hidden:3d} hidden, {len(view.distance)} edges")
@@ -221,8 +223,8 @@ pretrained["supervised"].history.round(3)
 # %%
 from spmat_nb.diagnostics import knn_purity
 from spmat_nb.embed import embed, map_2d
+from spmat_nb.labels import label_classes
 from spmat_nb.pretrain import random_encoder
-from spmat_nb.vocabulary import label_classes
 
 classes = label_classes(to_finetune.table, "gap_class")
 models = {"random": random_encoder(seed=0), **pretrained}
@@ -281,7 +283,7 @@ fig.savefig(out / "figures" / "arms.png", dpi=150)
 # proves nothing. Notebook 08 asks the question properly.
 
 # %%
-from spmat_nb.checkpoints import write_json
+from spmat_nb.files import write_json
 
 write_json(out / "summary.json", {
     "data": everything.name, "crystals": len(everything), "preset": vars(preset), "target": target.key,
