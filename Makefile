@@ -11,7 +11,7 @@ run: $(READY)
 
 test: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2
 	SPMAT_PRESET=fast SPMAT_RUNS_DIR=$(CURDIR)/runs/nbval \
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with tests/sanitize.cfg -p no:cacheprovider notebooks
@@ -28,6 +28,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/graphs.py
+	$(BIN)/python benchmarks/training.py
 
 # torch first: packages that depend on it then take the build that is there instead of a larger one.
 $(READY): pyproject.toml constraints.txt

@@ -14,12 +14,16 @@ import pandas as pd
 from torch import Tensor
 
 from . import __version__
-from .errors import CheckpointError
+from .errors import CheckpointError, SettingsError
 from .files import write_bytes, write_json, write_text
 
 FORMAT = 1
 CONFIG = "config.json"
 T = TypeVar("T")
+
+
+class NoModelError(CheckpointError):
+    """There is nothing where a model should be."""
 
 
 def save(folder: Path, kind: str, tensors: dict[str, Tensor], config: dict[str, Any], history: pd.DataFrame) -> None:
@@ -51,16 +55,17 @@ def save(folder: Path, kind: str, tensors: dict[str, Tensor], config: dict[str, 
     write_text(folder / "history.csv", history.to_csv(index=False))
     head = {"format": FORMAT, "version": __version__, "kind": kind, "weights": weights, "sha256": digest}
     write_json(folder / CONFIG, head | config)
-    for old in folder.glob("weights-*.safetensors"):
-        if old.name != weights:
-            old.unlink()
+    # An earlier model, and what a killed process left half written.
+    for old in {*folder.glob("weights-*.safetensors"), *folder.glob(".*.part")} - {folder / weights}:
+        old.unlink()
 
 
 def load(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor], pd.DataFrame]:
     """Read configuration, weights and history of a model.
 
     Raises:
-        CheckpointError: no model there, of another kind or format, or its bytes are not those that were saved.
+        NoModelError: no model there.
+        CheckpointError: of another kind or format, or its bytes are not those that were saved.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
@@ -68,7 +73,7 @@ def load(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
     folder = Path(folder)
     path = folder / CONFIG
     if not path.is_file():
-        raise CheckpointError(f"No saved model in {str(folder)!r}: there is no {CONFIG}. Is the path right?")
+        raise NoModelError(f"No saved model in {str(folder)!r}: there is no {CONFIG}. Is the path right?")
     try:
         config = json.loads(path.read_text())
         if not isinstance(config, dict) or not {"weights", "sha256", "kind"} <= config.keys():
@@ -107,7 +112,10 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
         key: from_dict(hints[key], value) if dataclasses.is_dataclass(hints[key]) else value
         for key, value in values.items()
     }
-    return cls(**nested)
+    try:
+        return cls(**nested)
+    except (TypeError, SettingsError) as error:
+        raise CheckpointError(f"The saved {cls.__name__} cannot be used ({error}).") from error
 
 
 def plain(values: Any) -> Any:

@@ -120,26 +120,33 @@ class CrystalSet:
             return self
         return self.select(np.sort(np.random.default_rng(seed).permutation(len(self))[:count]))
 
-    def with_target(self, key: str, drop_missing: bool = False) -> "CrystalSet":
-        """The crystals that have a finite value of that target.
+    def with_target(self, key: str, missing: str = "refuse") -> "CrystalSet":
+        """The crystals with finite values of a target.
+
+        Args:
+            key: of `TARGETS`, or any numeric column.
+            missing: what becomes of crystals without one: `refuse` raises, `drop` leaves them out, `keep` makes what is
+                no finite number NaN.
 
         Raises:
             SettingsError: unknown target.
-            InputError: the column is absent or not numeric, or values are missing and `drop_missing` is false.
+            InputError: the column is absent, or values are missing and `missing` is `refuse`.
         """
-        get_target(key)
+        get_target(key, self.table)
         if key not in self.table:
             raise InputError(f"{self.name} has no column {key!r}. Columns: {', '.join(self.table.columns)}.")
         values = pd.to_numeric(self.table[key], errors="coerce")
         finite = np.isfinite(values.to_numpy(np.float64, na_value=np.nan))
-        if not finite.all() and not drop_missing:
+        if not finite.all() and missing == "refuse":
             first = self.table.index[~finite][0]
             raise InputError(
                 f"{self.name}: {int((~finite).sum())} of {len(self)} crystals have no number in {key!r}, first "
-                f"{first!r}. Correct the data, or leave them out with drop_missing=True (--drop-missing)."
+                f"{first!r}. Correct the data, leave them out (with_target({key!r}, 'drop'), --drop-missing), or mask "
+                "them in the loss (FinetuneSettings(missing='mask'), --mask-missing)."
             )
-        kept = self if finite.all() else self.select(finite)
-        return replace(kept, table=kept.table.assign(**{key: values[finite]}))
+        if missing == "drop" and not finite.all():
+            return self.select(finite).with_target(key)
+        return replace(self, table=self.table.assign(**{key: values.where(finite)}))
 
     def fingerprint(self) -> str:
         """SHA-256 over the ids and structures: equal sets have equal fingerprints."""
@@ -194,6 +201,17 @@ def load(
     if targets is not None:
         table = _join_targets(table, Path(targets), rejections)
     return _finish(table, cells, rejections, max_sites, seed, name or default_name)
+
+
+def by_position(things: Iterable[Any]) -> CrystalSet:
+    """Crystals from a list of pymatgen `Structure`, ASE `Atoms` and paths, mixed as may be; ids are positions.
+
+    Raises:
+        InputError: none of them can be used.
+    """
+    rejections = Rejections()
+    table, cells = _from_objects(things, rejections)
+    return _finish(table, cells, rejections, None, 0, "your crystals")
 
 
 def _existing(source: str | Path) -> Path:
@@ -271,11 +289,12 @@ def _from_files(paths: list[Path], rejections: Rejections) -> tuple[pd.DataFrame
 
 
 def _from_objects(objects: Iterable[Any], rejections: Rejections) -> tuple[pd.DataFrame, list[Cell]]:
-    """Take pymatgen structures and ASE atoms; the id is the position in the list."""
+    """Take pymatgen structures, ASE atoms and paths of files; the id is the position in the list."""
     ids, cells = [], []
     for row, thing in enumerate(objects):
         try:
-            cells.append(check_cell(from_object(thing)))
+            is_path = isinstance(thing, str | Path)
+            cells.append(check_cell(structure_files.read(_existing(thing)) if is_path else from_object(thing)))
             ids.append(str(row))
         except InputError as error:
             rejections.add("list", row, str(error))

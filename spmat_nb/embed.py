@@ -10,7 +10,7 @@ from .crystals import CrystalSet
 from .diagnostics import standardise
 from .errors import InputError, unknown
 from .graphs import GraphSet, build_graphs
-from .pretrain import Pretrained, check_graphs
+from .models import Pretrained, check_graphs
 from .settings import device as pick_device
 
 BATCH = 512

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import fused
-from .elements import FEATURES, element_table
 from .errors import unknown
 from .graphs import Batch
-from .layers import GaussianBasis, mean_pool
+from .layers import AtomEncoder
 from .settings import EncoderSettings
+from .transformer import CrystalTransformer
 
 
 class GatedConvolution(nn.Module):
@@ -51,7 +51,8 @@ class GatedConvolution(nn.Module):
             total = total + functional.linear(atoms, w_neighbour[part])[batch.neighbour]
             halves.append(self._normalise(total, part))
         message = torch.sigmoid(halves[0]) * functional.softplus(halves[1])  # [E, F]
-        return torch.zeros_like(atoms).index_add(0, batch.centre, message)  # [N, F]
+        # zeros of the message's type: autocast on a GPU makes messages of single precision from atoms of half
+        return message.new_zeros(atoms.shape).index_add(0, batch.centre, message)  # [N, F]
 
     def _normalise(self, total: Tensor, part: slice) -> Tensor:
         """The batch norm of one half; statistics are by feature, so the halves are independent."""
@@ -68,41 +69,44 @@ class GatedConvolution(nn.Module):
         )
 
 
-class CGCNN(nn.Module):
+class CGCNN(AtomEncoder):
     """Crystal graph convolutional network without its output layer: [B] crystals to [B, hidden]."""
 
-    elements: Tensor
-
     def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        features = settings.node_features
-        self.basis = GaussianBasis(settings.graph.cutoff, settings.gaussian_step)
-        self.register_buffer("elements", element_table(), persistent=False)
-        self.embedding = nn.Linear(FEATURES, features)
-        gaussians = len(self.basis.centres)
-        self.convs = nn.ModuleList(GatedConvolution(features, gaussians) for _ in range(settings.convolutions))
-        self.conv_to_fc = nn.Linear(features, settings.hidden)
-
-    @property
-    def width(self) -> int:
-        """Length of an embedding."""
-        return self.settings.hidden
+        super().__init__(settings, GatedConvolution)
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B crystals to embeddings [B, hidden]."""
-        z = batch.z if batch.visible is None else batch.z * batch.visible  # row 0 of the elements is empty
-        atoms = functional.embedding(z, self.embedding(self.elements))  # [N, F]
+        atoms = self.embed_atoms(batch)  # [N, F]
         edges = fused.edges_of(atoms, batch.centre, batch.neighbour, batch.distance, self.basis.centres)
         if edges is None:
             edges = self.basis(batch.distance)  # [E, K]
         for conv in self.convs:
             atoms = conv(atoms, edges, batch)
-        pooled = functional.softplus(mean_pool(atoms, batch))  # [B, F]
-        return functional.softplus(self.conv_to_fc(pooled))
+        return self.read_out(atoms, batch)
 
 
-ENCODERS: dict[str, Callable[[EncoderSettings], nn.Module]] = {"cgcnn": CGCNN}
+class RandomCGCNN(CGCNN):
+    """A control that never learns (our choice): CGCNN with the weights it was born with, always in eval mode.
+
+    Pretraining it trains the projector alone, fine-tuning it the head alone: what a pretrained encoder adds is what it
+    gains over this one. With the same seed its weights are those that `cgcnn` starts from.
+    """
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__(settings)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "RandomCGCNN":
+        """Stay in eval mode whatever `mode` says: batch statistics would be learnt from the data."""
+        return super().train(False)
+
+
+ENCODERS: dict[str, Callable[[EncoderSettings], nn.Module]] = {
+    "cgcnn": CGCNN,
+    "transformer": CrystalTransformer,
+    "random": RandomCGCNN,
+}
 
 
 def make_encoder(settings: EncoderSettings) -> nn.Module:

@@ -41,7 +41,7 @@ def in_full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return wrapped
 
 
-def _accurate(z: Tensor) -> Tensor:
+def accurate(z: Tensor) -> Tensor:
     """At least single precision; double stays double."""
     return z if z.dtype == torch.float64 else z.float()
 
@@ -75,7 +75,7 @@ def supervised_simclr(z1: Tensor, z2: Tensor, labels: Tensor | None = None, temp
         TrainingError: shapes that do not fit or an empty batch.
     """
     _check(z1, z2, labels, least=1)
-    z = functional.normalize(_accurate(torch.cat([z1, z2])), dim=1)  # [2B, D]
+    z = functional.normalize(accurate(torch.cat([z1, z2])), dim=1)  # [2B, D]
     same = class_mask(labels, len(z1), z.device).repeat(2, 2)  # [2B, 2B]
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     logits = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
@@ -103,7 +103,7 @@ def supervised_barlow(z1: Tensor, z2: Tensor, labels: Tensor | None = None, bala
         TrainingError: shapes that do not fit or an empty batch.
     """
     _check(z1, z2, labels, least=1)
-    cosine = functional.normalize(_accurate(z1), dim=1) @ functional.normalize(_accurate(z2), dim=1).T  # [B, B]
+    cosine = functional.normalize(accurate(z1), dim=1) @ functional.normalize(accurate(z2), dim=1).T  # [B, B]
     same = class_mask(labels, len(z1), z1.device)
     pull = (1 - cosine[same]).square().mean()
     others = cosine[~same]
@@ -121,7 +121,7 @@ def barlow_features(z1: Tensor, z2: Tensor) -> Tensor:
         TrainingError: shapes that do not fit or a batch of fewer than two.
     """
     _check(z1, z2, None, least=2)
-    normal = [functional.batch_norm(_accurate(z), None, None, training=True) for z in (z1, z2)]
+    normal = [functional.batch_norm(accurate(z), None, None, training=True) for z in (z1, z2)]
     cross = normal[0].T @ normal[1] / len(z1)  # [D, D]
     diagonal = cross.diagonal()
     off_diagonal = cross.square().sum() - diagonal.square().sum()
@@ -146,7 +146,7 @@ def classification(z1: Tensor, z2: Tensor, labels: Tensor | None = None) -> Tens
     _check(z1, z2, labels, least=1)
     if labels is None or int(labels.max()) >= z1.shape[1]:
         raise TrainingError(f"Classification needs labels below the number of scores, {z1.shape[1]}.")
-    both, scores = labels.repeat(2), _accurate(torch.cat([z1, z2]))  # [2B], [2B, C]
+    both, scores = labels.repeat(2), accurate(torch.cat([z1, z2]))  # [2B], [2B, C]
     total = functional.cross_entropy(scores, both, ignore_index=MISSING, reduction="sum")
     return total / (both != MISSING).sum().clamp(min=1)
 

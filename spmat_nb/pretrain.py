@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,17 +14,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from . import checkpoints
+from . import distributed
 from .augment import two_views
 from .crystals import CrystalSet
-from .diagnostics import effective_rank, judge_history, knn_purity, mean_cosine, positive_negative_similarity
+from .diagnostics import health
 from .draws import generator
-from .encoders import make_encoder
-from .errors import CheckpointError, InputError, SettingsError, TrainingError
+from .errors import InputError, SettingsError, TrainingError
 from .graphs import GraphSet, build_graphs
+from .judgements import Finding, judge_history
 from .labels import label_classes
-from .layers import Projector
-from .losses import Loss, get_loss
+from .layers import TwoViews
+from .losses import Loss, accurate, get_loss
+from .models import Pretrained, check_count, check_graphs, describe, formula_codes, random_encoder
 from .progress import Progress
 from .sampling import paired_batches, shuffled_batches, split_evenly
 from .settings import EncoderSettings, PretrainSettings
@@ -36,6 +37,7 @@ from .training import (
     Stopped,
     autocast,
     check_stop,
+    compiled,
     make_adam,
     rate_factor,
     set_rates,
@@ -44,97 +46,8 @@ from .training import (
 from .vocabulary import MISSING
 
 VALIDATION_EPOCH = -1  # in the key of the views of the validation crystals: the same ones every epoch
-NEIGHBOURS = 10  # of the purity in the history
 SHOWN = ("loss", "val_loss", "effective_rank", "knn_purity")
 ADVICE = {key: ", or a higher temperature." for key in ("simclr", "sup_simclr")}
-
-
-@dataclass
-class Pretrained:
-    """An encoder with its projector and everything needed to use, repeat or judge it.
-
-    Attributes:
-        encoder: batch of B crystals to [B, hidden].
-        projector: [B, hidden] to [B, D].
-        encoder_settings: sizes and graph settings.
-        settings: of the run; None for a random encoder.
-        history: one row an epoch: epoch, loss, learning_rate, graphs_per_second, seconds, and of the held-out crystals
-            val_loss, effective_rank, mean_cosine, positive_similarity, negative_similarity, knn_purity (of the label).
-        data: name, size and fingerprint of the crystals it saw.
-    """
-
-    encoder: nn.Module
-    projector: nn.Module
-    encoder_settings: EncoderSettings
-    settings: PretrainSettings | None = None
-    history: pd.DataFrame = field(default_factory=pd.DataFrame)
-    data: dict[str, Any] = field(default_factory=dict)
-
-    def save(self, folder: str | Path) -> None:
-        """Write the model and its history into a folder."""
-        tensors = {f"encoder.{k}": v for k, v in self.encoder.state_dict().items()}
-        tensors |= {f"projector.{k}": v for k, v in self.projector.state_dict().items()}
-        config = {
-            "encoder": asdict(self.encoder_settings),
-            "pretrain": asdict(self.settings) if self.settings else None,
-            "data": self.data,
-        }
-        checkpoints.save(Path(folder), "pretrained", tensors, config, self.history)
-
-
-def load_pretrained(folder: str | Path) -> Pretrained:
-    """Read what `Pretrained.save` wrote.
-
-    Raises:
-        CheckpointError: missing, damaged, or of another kind.
-    """
-    config, tensors, history = checkpoints.load(folder, "pretrained")
-    sizes = checkpoints.from_dict(EncoderSettings, config["encoder"])
-    settings = checkpoints.from_dict(PretrainSettings, config["pretrain"]) if config["pretrain"] else None
-    model = random_encoder(sizes, seed=0)
-    load_weights(model.encoder, tensors, "encoder.")
-    load_weights(model.projector, tensors, "projector.")
-    return replace(model, settings=settings, history=history, data=config["data"])
-
-
-def load_weights(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Copy the tensors whose names begin with `prefix` into a module.
-
-    Raises:
-        CheckpointError: names or shapes differ from the module's.
-    """
-    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    try:
-        module.load_state_dict(own)
-    except RuntimeError as error:
-        raise CheckpointError(f"The saved weights do not fit the {type(module).__name__}: {error}") from error
-
-
-def random_encoder(sizes: EncoderSettings | None = None, seed: int = 0) -> Pretrained:
-    """A new encoder and projector: the start of every run and the honest control of every map."""
-    sizes = sizes or EncoderSettings()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = make_encoder(sizes)
-        projector = Projector(sizes.hidden, sizes.projection)
-    return Pretrained(encoder, projector, sizes)
-
-
-def check_graphs(graphs: GraphSet, sizes: EncoderSettings, crystals: CrystalSet) -> None:
-    """Raise when graphs are of other crystals, or disagree with the encoder about cutoff or neighbours."""
-    if graphs.fingerprint != crystals.fingerprint():
-        raise CheckpointError(f"The graphs were built from other crystals than {crystals.name}.")
-    if graphs.settings != sizes.graph:
-        raise CheckpointError(
-            f"The encoder was made for {sizes.graph}, the graphs have {graphs.settings}; "
-            "build the graphs with the encoder's settings."
-        )
-
-
-def check_count(count: int) -> None:
-    """Raise when batch normalisation would meet a batch of one crystal."""
-    if count < 2:
-        raise InputError(f"{count} crystals to train on; at least 2 are needed.")
 
 
 def pretrain(
@@ -164,6 +77,9 @@ def pretrain(
         stop: ends the run after the present batch once it is set.
         callbacks: called with the row of the history after every epoch.
 
+    In processes that `torchrun` started (see `distributed`) all of them call this with the same arguments and take a
+    part of each batch; the first one writes and reports.
+
     Returns:
         The encoder of the last epoch; of the last finished one after an interrupt or a stop.
 
@@ -171,31 +87,46 @@ def pretrain(
         SettingsError: unknown loss, label or encoder, or a supervised loss without a label.
         InputError: a label that the data does not have, or too few crystals.
         CheckpointError: the state in `folder` is of another run, or damaged.
-        TrainingError: the loss became non-finite.
+        TrainingError: the loss became non-finite, or grew so far that the run is of no use.
     """
     job = prepare(crystals, settings or PretrainSettings(), sizes or EncoderSettings(), graphs, pick_device(device))
-    settings = job.settings
+    settings, leads = job.settings, job.group.leads
     groups = [{"params": job.parameters(), "full_rate": settings.learning_rate}]
     optimiser = make_adam(groups, settings.weight_decay)
-    state = RunState(job.modules(), optimiser, job.identity(), None if folder is None else Path(folder), resume)
+    state = RunState(
+        job.modules(), optimiser, job.identity(), None if folder is None else Path(folder), resume, writes=leads
+    )
     start = time.perf_counter() - (state.history[-1]["seconds"] if state.history else 0.0)
-    with Progress(f"pretrain {settings.loss}", settings.epochs, show, done=state.epoch) as bar:
+    with Progress(f"pretrain {settings.loss}", settings.epochs, show and leads, done=state.epoch) as bar:
         for epoch in range(state.epoch, settings.epochs):
             try:
-                row = train_epoch(job, optimiser, epoch, stop) | validate(job)
+                row = job.group.agree(train_epoch(job, optimiser, epoch, stop) | validate(job))
+                row["seconds"] = time.perf_counter() - start
+                findings = judge_history(pd.DataFrame([*state.history, row]), settings, len(job.held_out))
+                refuse_divergence(findings, row)
+                state.finish(row)
+                bar.report({k: v for k, v in row.items() if k in SHOWN})
+                bar.warn({finding.key: finding.text for finding in findings})
+                for callback in callbacks if leads else ():
+                    callback(row)
             except (KeyboardInterrupt, Stopped):
-                state.restore()
                 break
-            row["seconds"] = time.perf_counter() - start
-            state.finish(row)
-            bar.report({k: v for k, v in row.items() if k in SHOWN})
-            findings = judge_history(pd.DataFrame(state.history), settings, len(job.held_out))
-            bar.warn({finding.key: finding.text for finding in findings})
-            for callback in callbacks:
-                callback(row)
+    state.restore()
     job.model.history = pd.DataFrame(state.history)
     job.model.encoder.eval(), job.model.projector.eval()
     return job.model
+
+
+def refuse_divergence(findings: Iterable[Finding], row: dict[str, float]) -> None:
+    """Stop a run that grew away from what it had learnt.
+
+    Raises:
+        TrainingError: with the epoch, the learning rate and what to change.
+    """
+    for finding in findings:
+        if finding.key == "diverged":
+            where = f"Stopped after epoch {row['epoch']} at a learning rate of {row['learning_rate']:.2g}"
+            raise TrainingError(f"{where}: {finding.text}")
 
 
 @dataclass
@@ -204,6 +135,8 @@ class Job:
 
     Attributes:
         model: encoder and projector, on the device.
+        network: both, as the training steps call them: compiled, or shared by processes, if so wished.
+        group: the processes that share the run.
         settings: of the run.
         loss: from `LOSSES`.
         graphs: on the device.
@@ -215,6 +148,8 @@ class Job:
     """
 
     model: Pretrained
+    network: nn.Module
+    group: distributed.Group
     settings: PretrainSettings
     loss: Loss
     graphs: GraphSet
@@ -257,13 +192,26 @@ def prepare(
         sizes = replace(sizes, projection=1 + int(classes.max()))  # one score a class
     held_out, rows = validation_split(len(crystals), settings)
     check_count(len(rows))
+    group = distributed.current()
+    check_parts(min(settings.batch_size, len(rows)), group.size)
     graphs = (graphs or build_graphs(crystals, sizes.graph)).to(place)
     check_graphs(graphs, sizes, crystals)
     model = random_encoder(sizes, settings.seed)
     model.settings, model.data = settings, describe(crystals, graphs)
-    model.encoder.to(place), model.projector.to(place)
+    model.seen = formula_codes(pd.Series(crystals.table["formula"].unique()))
     labels = None if classes is None else torch.tensor(classes, device=place)
-    return Job(model, settings, loss, graphs, crystals.cells, classes, labels, rows, held_out)
+    network: nn.Module = TwoViews(model.encoder.to(place), model.projector.to(place))
+    network = group.wrap(compiled(network) if settings.compile else network)
+    return Job(model, network, group, settings, loss, graphs, crystals.cells, classes, labels, rows, held_out)
+
+
+def check_parts(batch: int, processes: int) -> None:
+    """Raise when some process would meet fewer than two crystals of a batch."""
+    if batch // 2 < processes:
+        raise SettingsError(
+            f"Batches of {batch} crystals are too small for {processes} processes: each needs at least two of them. "
+            "Start fewer processes or raise the batch size."
+        )
 
 
 def train_epoch(job: Job, optimiser: torch.optim.Optimizer, epoch: int, stop: Event | None = None) -> dict[str, float]:
@@ -283,7 +231,7 @@ def train_epoch(job: Job, optimiser: torch.optim.Optimizer, epoch: int, stop: Ev
         check_stop(stop)
         warmup = round(settings.warmup * len(batches))
         set_rates(optimiser, rate_factor(step, settings.epochs * len(batches), warmup, settings.schedule))
-        value = view_loss(job, index, epoch)[0]
+        value = view_loss(job, index, epoch)
         step_or_explain(value, optimiser, settings.clip, epoch, "Try a tenth of it" + ADVICE.get(job.loss.key, "."))
         total += value.item() * len(index)
     return {
@@ -326,11 +274,6 @@ def surrogate_classes(crystals: CrystalSet, settings: PretrainSettings) -> np.nd
     return classes
 
 
-def describe(crystals: CrystalSet, graphs: GraphSet) -> dict[str, Any]:
-    """What a model must say about the data that it saw."""
-    return {"name": crystals.name, "crystals": len(crystals), "fingerprint": graphs.fingerprint}
-
-
 def validation_split(count: int, settings: PretrainSettings) -> tuple[Tensor, Tensor]:
     """Rows held out to watch the loss (at least two, none for a share of 0), and the others."""
     wanted = max(2, round(count * settings.validation_share)) if settings.validation_share else 0
@@ -338,15 +281,26 @@ def validation_split(count: int, settings: PretrainSettings) -> tuple[Tensor, Te
     return torch.sort(order[:wanted])[0], torch.sort(order[wanted:])[0]
 
 
-def view_loss(job: Job, index: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The loss of one batch, the projections of both views and the embeddings of the first."""
+def project(job: Job, network: nn.Module, index: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings of the first view and projections of both of some crystals, at least in single precision."""
     settings, graphs = job.settings, job.graphs
-    first, second = two_views(graphs, index, settings.augment, settings.seed, epoch, cells=job.cells)
+    views = two_views(graphs, index, settings.augment, settings.seed, epoch, cells=job.cells)
     with autocast(graphs.distance.device, settings.precision):
-        h1, h2 = job.model.encoder(first), job.model.encoder(second)  # [B, hidden]
-        z1, z2 = job.model.projector(h1).float(), job.model.projector(h2).float()  # [B, D]
+        h1, z1, z2 = network(*views)  # [B, hidden], [B, D], [B, D]
+    return accurate(h1), accurate(z1), accurate(z2)
+
+
+def compare(job: Job, z1: Tensor, z2: Tensor, index: Tensor) -> Tensor:
+    """The loss of the projections of the crystals at `index`."""
     classes = None if job.labels is None else job.labels[index.to(job.labels.device)]
-    return job.loss.compute(z1, z2, classes, settings.temperature, settings.balance), z1, z2, h1.float()
+    return job.loss.compute(z1, z2, classes, job.settings.temperature, job.settings.balance)
+
+
+def view_loss(job: Job, index: Tensor, epoch: int) -> Tensor:
+    """The loss of one batch; of several processes each makes the views of its part and compares those of all."""
+    _, *own = project(job, job.network, job.group.part(index), epoch)
+    z1, z2 = (job.group.gather(z, len(index)) for z in own)
+    return compare(job, z1, z2, index)
 
 
 @torch.no_grad()
@@ -356,28 +310,16 @@ def validate(job: Job) -> dict[str, float]:
     Raises:
         TrainingError: the loss became non-finite.
     """
-    if len(job.held_out) == 0:
+    if len(job.held_out) == 0 or not job.group.leads:
         return {}
-    job.model.encoder.eval(), job.model.projector.eval()
+    network = TwoViews(job.model.encoder, job.model.projector).eval()
     batches = split_evenly(job.held_out, job.settings.batch_size)
-    losses, *parts = zip(*(view_loss(job, index, VALIDATION_EPOCH) for index in batches), strict=True)
-    job.model.encoder.train(), job.model.projector.train()
-    mean = sum(value.item() * len(index) for value, index in zip(losses, batches, strict=True)) / len(job.held_out)
+    parts = [project(job, network, index, VALIDATION_EPOCH) for index in batches]
+    losses = [compare(job, z1, z2, index).item() for (_, z1, z2), index in zip(parts, batches, strict=True)]
+    network.train()
+    mean = sum(value * len(index) for value, index in zip(losses, batches, strict=True)) / len(job.held_out)
     if not math.isfinite(mean):
-        raise TrainingError(
-            "The loss of the held-out crystals is not finite any more: try a tenth of the learning rate."
-        )
-    z1, z2, h = (torch.cat(part).cpu() for part in parts)
-    return {"val_loss": mean} | health(job, z1, z2, h)
-
-
-def health(job: Job, z1: Tensor, z2: Tensor, h: Tensor) -> dict[str, float]:
-    """Similarities of the projections, collapse and separability of the embeddings of the held-out crystals."""
+        raise TrainingError("The loss of the held-out crystals is not finite: try a tenth of the learning rate.")
+    h, z1, z2 = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     classes = None if job.classes is None else job.classes[job.held_out.numpy()]
-    row = {"effective_rank": effective_rank(h), "mean_cosine": mean_cosine(h)}
-    if not job.loss.classifies:
-        positive, negative = positive_negative_similarity(z1, z2, classes)
-        row |= {"positive_similarity": positive, "negative_similarity": negative}
-    if classes is not None and (classes != MISSING).sum() > NEIGHBOURS:
-        row["knn_purity"] = knn_purity(h.numpy(), classes, NEIGHBOURS)
-    return {name: value for name, value in row.items() if math.isfinite(value)}  # no negatives, no similarity
+    return {"val_loss": mean} | health(h, z1, z2, classes, compare=not job.loss.classifies)

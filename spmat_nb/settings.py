@@ -29,7 +29,11 @@ class GraphSettings:
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Sizes of an encoder and its projector (CGCNN's; projector as in Crystal Twins)."""
+    """Sizes of an encoder and its projector (CGCNN's; projector as in Crystal Twins).
+
+    `convolutions` is the number of blocks of any encoder and `node_features` its width within; `heads`, of attention,
+    are the transformer's alone (our choice).
+    """
 
     name: str = "cgcnn"
     node_features: int = 64
@@ -37,7 +41,19 @@ class EncoderSettings:
     hidden: int = 128
     gaussian_step: float = 0.2  # A
     projection: int = 256
+    heads: int = 4
     graph: GraphSettings = field(default_factory=GraphSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no encoder."""
+        sizes = ("node_features", "convolutions", "hidden", "projection", "heads")
+        if any(getattr(self, name) < 1 for name in sizes) or not 0 < self.gaussian_step < math.inf:
+            raise SettingsError(f"{', '.join(sizes)} must be at least 1 and gaussian_step positive, got {self}.")
+        if self.name == "transformer" and self.node_features % self.heads:
+            raise SettingsError(
+                f"The heads of a transformer share its width equally: node_features ({self.node_features}) "
+                f"must be a multiple of heads ({self.heads})."
+            )
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,8 @@ CHOICES = {
     "schedule": ("cosine", "constant"),
     "sampler": ("shuffled", "paired"),
     "precision": ("auto", "float32", "bfloat16"),
+    "train": ("all", "head", "linear"),
+    "missing": ("refuse", "mask"),
 }
 
 
@@ -88,14 +106,11 @@ class PretrainSettings:
     clip: float | None = None  # largest norm of the gradient
     sampler: str = "shuffled"  # or "paired": each class meets a partner in its batch
     precision: str = "auto"  # bfloat16 on CUDA, float32 elsewhere; or either by name
+    compile: bool = False  # by torch.compile: pays on a GPU; on the CPU the compiled loops are faster
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that train nothing."""
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise unknown(name, getattr(self, name), known)
-        if not 0 <= self.warmup < math.inf or (self.clip is not None and not self.clip > 0):
-            raise SettingsError(f"warmup is 0 epochs or more and clip is positive, got {self.warmup} and {self.clip}.")
+        _check_loop(self)
         _check_run(self.epochs, self.batch_size, self.learning_rate)
         if not (self.temperature > 0 and self.balance >= 0 and 0 <= self.validation_share < 1):
             raise SettingsError(
@@ -108,17 +123,46 @@ class PretrainSettings:
 class FinetuneSettings:
     """One fine-tuning run (rates from Crystal Twins: 1e-3 for the head, 2e-4 for a pretrained encoder)."""
 
-    target: str = "formation_energy_per_atom"
+    target: str | tuple[str, ...] = "formation_energy_per_atom"  # or several at once
     epochs: int = 200
     batch_size: int = 128
     head_rate: float = 1e-3
     encoder_rate: float = 1e-3
     weight_decay: float = 1e-6
     seed: int = 0
+    train: str = "all"  # or "head": the encoder stays as it is; or "linear": and the head is one layer, a probe
+    average: int = 1  # mean of the weights of so many of the best epochs
+    missing: str = "refuse"  # or "mask": a crystal without a target teaches the others
+    schedule: str = "cosine"
+    warmup: float = 0.0  # epochs in which the rates rise from 0
+    clip: float | None = None  # largest norm of the gradient
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that train nothing."""
+        if not isinstance(self.target, str):
+            object.__setattr__(self, "target", tuple(self.target))  # a list, as JSON has it
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            raise SettingsError(f"Name at least one target, and each once, got {self.targets}.")
+        if self.average < 1:
+            raise SettingsError(f"average counts epochs, at least 1, got {self.average}.")
+        _check_loop(self)
         _check_run(self.epochs, self.batch_size, min(self.head_rate, self.encoder_rate))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets, also when there is one."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+
+def _check_loop(settings: PretrainSettings | FinetuneSettings) -> None:
+    """Refuse unknown choices, and a warm-up or a clipping that cannot be."""
+    for name, known in CHOICES.items():
+        if hasattr(settings, name) and getattr(settings, name) not in known:
+            raise unknown(name, getattr(settings, name), known)
+    warmup, clip = settings.warmup, settings.clip
+    if not 0 <= warmup < math.inf or (clip is not None and not clip > 0):
+        raise SettingsError(f"warmup is 0 epochs or more and clip is positive, got {warmup} and {clip}.")
 
 
 def _check_run(epochs: int, batch_size: int, rate: float) -> None:
@@ -169,12 +213,28 @@ def device(name: str | None = None) -> "torch.device":
 
     name = name or os.environ.get("SPMAT_DEVICE")
     if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = (
+            f"cuda:{local_rank()}"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"Device {name!r} cannot be used on this machine; try 'cpu'.") from error
     return torch.device(name)
+
+
+def launched() -> bool:
+    """Whether `torchrun` started this process as one of several."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def local_rank() -> int:
+    """Number of this process on its machine, which is also that of its GPU; 0 without `torchrun`."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def workers() -> int:
@@ -190,6 +250,11 @@ def fused() -> bool:
 def teaching_set() -> Path:
     """The embedded teaching set; `SPMAT_TEACHING_SET` names another copy."""
     return Path(os.environ.get("SPMAT_TEACHING_SET", PACKAGE_ROOT / "data" / "teaching.parquet"))
+
+
+def shipped_models() -> Path:
+    """The pretrained encoders that come with the project; `SPMAT_MODELS_DIR` names another folder of them."""
+    return Path(os.environ.get("SPMAT_MODELS_DIR", PACKAGE_ROOT / "data" / "pretrained"))
 
 
 def real_data() -> Path | None:

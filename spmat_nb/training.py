@@ -1,21 +1,23 @@
-"""What both trainings share: learning rates, precision, stopping, and the state that lets a killed run go on."""
+"""What both trainings share: rates, precision, stopping, watching, and the state that lets a killed run go on."""
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from . import checkpoints
-from .errors import CheckpointError, TrainingError
+from .errors import CheckpointError, SettingsError, TrainingError
+from .progress import Progress
 
 RESUME = "resume"  # folder, inside that of a run, with the state after its last finished epoch
 Callback = Callable[[dict[str, float]], None]
+T = TypeVar("T")
 
 
 class Stopped(Exception):
@@ -56,6 +58,11 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
 
+def compiled(module: nn.Module) -> nn.Module:
+    """The module through `torch.compile`; sizes of batches differ, so it is compiled for any."""
+    return cast(nn.Module, torch.compile(module, dynamic=True))
+
+
 class RunState:
     """Weights, optimiser and history after the last finished epoch, on disk when there is a folder.
 
@@ -67,6 +74,11 @@ class RunState:
         identity: settings, sizes and data of the run, as plain values; a saved state of another run is refused.
         folder: where to keep the state; None keeps it in memory only.
         resume: go on from the state in the folder, if there is one.
+        writes: False for all but the first of several processes.
+
+    Attributes:
+        history: a row for each finished epoch.
+        extra: further tensors to keep, by name.
 
     Raises:
         CheckpointError: the saved state is damaged or of another run.
@@ -79,10 +91,12 @@ class RunState:
         identity: dict[str, Any],
         folder: Path | None = None,
         resume: bool = False,
+        writes: bool = True,
     ) -> None:
-        self.modules, self.optimiser, self.identity = modules, optimiser, identity
+        self.modules, self.optimiser, self.identity, self.writes = modules, optimiser, identity, writes
         self.folder = None if folder is None else Path(folder) / RESUME
         self.history: list[dict[str, float]] = []
+        self.extra: dict[str, Tensor] = {}
         self._weights = self._copy()
         if resume and self.folder is not None and (self.folder / checkpoints.CONFIG).is_file():
             self._load(self.folder)
@@ -94,11 +108,11 @@ class RunState:
 
     def finish(self, row: dict[str, float]) -> None:
         """One more epoch is done: keep its weights and its row of the history."""
-        self._weights = self._copy()
-        self.history.append(row)
-        if self.folder is not None:
+        self._weights, self.history = self._copy(), [*self.history, row]  # at once: an interrupt finds both or none
+        if self.folder is not None and self.writes:
             config = {"identity": self.identity, "history": self.history}
-            checkpoints.save(self.folder, RESUME, self._weights | self._moments(), config, pd.DataFrame(self.history))
+            tensors = self._weights | self._moments() | {f"extra.{name}": value for name, value in self.extra.items()}
+            checkpoints.save(self.folder, RESUME, tensors, config, pd.DataFrame(self.history))
 
     def restore(self) -> None:
         """Go back to the weights of the last finished epoch."""
@@ -123,7 +137,8 @@ class RunState:
                 "Choose another folder, or start anew without resuming."
             )
         self.history = config["history"]
-        self._weights = {k: v for k, v in tensors.items() if not k.startswith("optimiser.")}
+        self.extra = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
+        self._weights = {k: v for k, v in tensors.items() if not k.startswith(("optimiser.", "extra."))}
         self.restore()
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -143,11 +158,48 @@ def _first_difference(old: dict[str, Any], new: dict[str, Any], name: str = "") 
     return "they name other things"
 
 
+def keep_best(state: RunState, row: dict[str, float], model: nn.Module, count: int) -> None:
+    """Keep the weights of the `count` epochs of least `val_mae` so far, in the run's state."""
+    best = best_epochs([*state.history, row], count)
+    if row["epoch"] in best:
+        state.extra |= {f"{row['epoch']:g}.{name}": value.clone() for name, value in model.state_dict().items()}
+    wanted = tuple(f"{epoch:g}." for epoch in best)
+    state.extra = {name: value for name, value in state.extra.items() if name.startswith(wanted)}
+
+
+def best_epochs(history: list[dict[str, float]], count: int) -> list[float]:
+    """Numbers of the `count` epochs of least validation error, the best one first."""
+    finite = [row for row in history if math.isfinite(row["val_mae"])]
+    return [row["epoch"] for row in sorted(finite, key=lambda row: row["val_mae"])[:count]]
+
+
+def use_best(state: RunState, model: nn.Module, count: int) -> dict[str, Any]:
+    """Load the mean of the weights of the best epochs; says which they were.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    best = best_epochs(state.history, count)
+    if not best:
+        raise TrainingError("No epoch was finished with a finite validation error. Try a tenth of both rates.")
+    kept = [
+        {name.partition(".")[2]: value for name, value in state.extra.items() if name.startswith(f"{epoch:g}.")}
+        for epoch in best
+    ]
+    # Whole numbers (steps counted by batch normalisation) are those of the best epoch.
+    mean = {
+        name: torch.stack([weights[name] for weights in kept]).mean(0) if value.is_floating_point() else value
+        for name, value in kept[0].items()
+    }
+    model.load_state_dict(mean)
+    return {"best_epoch": int(best[0]), "averaged_epochs": [int(epoch) for epoch in best]}
+
+
 def step_or_explain(value: Tensor, optimiser: torch.optim.Optimizer, clip: float | None, epoch: int, cure: str) -> None:
     """Backward pass and one step of the optimiser.
 
     Raises:
-        TrainingError: the loss or its gradient is not finite; the weights are left as they were.
+        TrainingError: the loss is not finite; the weights are left as they were.
     """
     rate = optimiser.param_groups[0]["lr"]
     if not torch.isfinite(value):
@@ -160,6 +212,26 @@ def step_or_explain(value: Tensor, optimiser: torch.optim.Optimizer, clip: float
         weights = [p for group in optimiser.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(weights, clip)
     optimiser.step()
+
+
+def tensorboard(folder: str | Path) -> Callback:
+    """A callback that writes every number of the history for TensorBoard (extra `track`).
+
+    Raises:
+        SettingsError: tensorboard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise SettingsError("TensorBoard is not installed: python -m pip install 'spmat_nb[track]'.") from error
+    writer = SummaryWriter(str(folder))
+
+    def write(row: dict[str, float]) -> None:
+        for name, value in row.items():
+            writer.add_scalar(name, value, int(row["epoch"]))
+        writer.flush()
+
+    return write
 
 
 class Background:
@@ -210,3 +282,32 @@ class Background:
         if self._error is not None:
             raise self._error
         return self._outcome
+
+
+def side_by_side(calls: Sequence[Callable[[], T]], title: str, workers: int = 1, show: bool = True) -> list[T]:
+    """Results of independent runs, in order; each in one thread, several in processes of their own.
+
+    Args:
+        calls: without arguments, such as `functools.partial(finetune, ...)`.
+        title: for the progress.
+        workers: how many at a time; two runs side by side are faster than one on two threads.
+        show: report progress.
+    """
+    from joblib import Parallel, delayed
+
+    with Progress(title, len(calls), show, unit="run") as bar:
+        results = []
+        for result in Parallel(workers, return_as="generator")(delayed(in_one_thread)(call) for call in calls):
+            results.append(result)
+            bar.report()
+    return results
+
+
+def in_one_thread(call: Callable[[], T]) -> T:
+    """The result of a call during which torch has one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return call()
+    finally:
+        torch.set_num_threads(before)

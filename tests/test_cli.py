@@ -1,5 +1,6 @@
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -228,7 +229,7 @@ def test_a_mistake_is_status_two_and_one_line(command, data, tiny, tmp_path, wri
 
 def test_weights_that_do_not_fit_are_one_line_too(command, data, model, tmp_path):
     text = (model / "config.json").read_text().replace('"hidden": 128', '"hidden": 64')
-    for path in model.iterdir():
+    for path in (path for path in model.iterdir() if path.is_file()):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "config.json").write_text(text)
     status, _, errors = command("embed", "--data", data, "--model", tmp_path, "--out", tmp_path / "e.parquet")
@@ -261,3 +262,49 @@ def test_the_package_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "spmat_nb", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""
     assert all(name in done.stdout for name in ("graphs", "pretrain", "embed", "finetune", "predict"))
+
+
+def test_every_setting_of_a_run_can_be_given(command, data, tmp_path):
+    words = ["--encoder", "random", "--sampler", "paired", "--schedule", "constant", "--precision", "float32"]
+    words += ["--warmup", "0.5", "--clip", "2", "--symmetric", "--balance", "0.5", "--tensorboard"]
+    assert command("pretrain", "--data", data, "--out", tmp_path, *words, *FAST)[0] == 0
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["encoder"]["name"] == "random" and config["pretrain"]["augment"]["symmetric"] is True
+    wanted = {"sampler": "paired", "schedule": "constant", "precision": "float32", "warmup": 0.5, "clip": 2.0}
+    assert wanted.items() <= config["pretrain"].items()
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_several_targets_are_tuned_and_predicted_together(command, data, cifs, tmp_path):
+    words = ["--target", "density", "band_gap", "--train", "linear", "--average", "2", "--mask-missing"]
+    _, metrics, _ = command("finetune", "--data", data, "--out", tmp_path / "m", *words, *FAST)
+    assert set(metrics["targets"]) == {"density", "band_gap"} and metrics["train"] == "linear"
+    status, result, _ = command("predict", "--model", tmp_path / "m", "--out", tmp_path / "p.csv", cifs)
+    values = pd.read_csv(tmp_path / "p.csv", index_col="material_id")
+    assert status == 0 and result["target"] == "density, band_gap"
+    assert list(values) == ["density (g/cm³)", "band_gap (eV)"] and np.isfinite(values.to_numpy()).all()
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_a_terminated_run_says_how_to_go_on_and_goes_on(command, data, tmp_path, kind):
+    words = [kind, "--data", str(data), "--batch-size", "16", "--device", "cpu"]
+    enough, out = ["--epochs", "40"], ["--out", str(tmp_path)]
+    process = [sys.executable, "-m", "spmat_nb", *words, *enough, *out]
+    with subprocess.Popen(process, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        while "epoch 2/" not in run.stderr.readline():
+            pass
+        run.send_signal(signal.SIGTERM)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    done = int(re.search(r"interrupted: (\d+) of 40 epochs are done.*--resume goes on", errors)[1])
+    status, result, lines = command(*words, *enough, *out, "--resume")
+    assert status == 0, lines
+    assert f"epoch {done + 1}/40" in lines[0]
+    assert (result["last_epoch"]["epoch"] if kind == "pretrain" else result["epochs"]) == 40
+
+
+def test_resuming_with_other_settings_is_one_sentence(command, data, tmp_path):
+    words = ["pretrain", "--data", data, "--out", tmp_path, *FAST]
+    command(*words)
+    status, _, errors = command(*words, "--resume", "--seed", "1")
+    assert status == 2 and len(errors) == 1 and "has other settings or data (pretrain.seed: 0, now 1)" in errors[0]

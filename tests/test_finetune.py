@@ -1,16 +1,23 @@
+import time
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from spmat_nb import finetune as module
 from spmat_nb.crystals import load
+from spmat_nb.embed import embed
 from spmat_nb.errors import CheckpointError, InputError, SettingsError, TrainingError
-from spmat_nb.finetune import PARTS, finetune, load_finetuned, predict, start_model
+from spmat_nb.finetune import PARTS, finetune, start_model
 from spmat_nb.graphs import build_graphs
-from spmat_nb.pretrain import pretrain, random_encoder
+from spmat_nb.models import random_encoder
+from spmat_nb.pretrain import pretrain
+from spmat_nb.property_models import Finetuned, load_finetuned, predict
 from spmat_nb.settings import FinetuneSettings, GraphSettings, PretrainSettings
+from spmat_nb.training import Background
 
 SHORT = FinetuneSettings(epochs=2, batch_size=8)
 TARGET = SHORT.target
@@ -30,8 +37,26 @@ def pretrained(tiny, tiny_graphs, small):
 def run(tiny, graphs, small):
     """Fine-tune on the tiny set with some settings changed."""
 
-    def go(crystals=tiny, init="scratch", graphs=graphs, **changes):
-        return finetune(crystals, init, replace(SHORT, **changes), small, graphs, show=False)
+    def go(
+        crystals=tiny,
+        init="scratch",
+        graphs=graphs,
+        folder=None,
+        resume=False,
+        callbacks=(),
+        stop_after=None,
+        **changes,
+    ):
+        stop = Event()
+        if stop_after == 0:
+            stop.set()
+
+        def count(row):
+            if row["epoch"] == stop_after:
+                stop.set()
+
+        options = {"folder": folder, "resume": resume, "callbacks": [*callbacks, count], "stop": stop}
+        return finetune(crystals, init, replace(SHORT, **changes), small, graphs, show=False, **options)
 
     return go
 
@@ -104,11 +129,11 @@ def test_by_default_pretraining_saw_the_rows_of_its_split(run, tiny):
 
 
 def test_a_pretrained_start_copies_the_encoder_and_draws_a_new_head(pretrained):
-    model, sizes, origin = start_model(pretrained, SHORT, None)
+    model, source, origin = start_model(pretrained, SHORT, None)
     other, _, _ = start_model(pretrained, replace(SHORT, seed=1), None)
     for name, value in pretrained.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value)
-    assert sizes == pretrained.encoder_settings
+    assert source is pretrained
     assert (origin["init"], origin["label"]) == ("sup_barlow", "gap_class")
     assert not torch.equal(model.head[0].weight, other.head[0].weight)
 
@@ -133,7 +158,7 @@ def test_the_start_is_named_in_the_metrics(run, pretrained, small, init, named):
 
 
 def test_a_folder_is_as_good_as_the_model_in_it(run, pretrained, tmp_path):
-    pretrained.save(tmp_path / "model")
+    pretrained.save_pretrained(tmp_path / "model")
     for path in (tmp_path / "model", str(tmp_path / "model")):
         assert same_weights(run(init=path), run(init=pretrained))
 
@@ -204,7 +229,11 @@ def test_a_missing_target_is_an_error(run, tiny, split):
         ({"target": "hardness"}, SettingsError, "Unknown target 'hardness'"),
         ({"batch_size": 1}, SettingsError, "batches of at least 2 crystals"),
         ({"epochs": 0}, SettingsError, "at least 1 epoch"),
-        ({"head_rate": 1e30, "encoder_rate": 1e30, "epochs": 3}, TrainingError, "diverged in epoch .*Try a tenth"),
+        (
+            {"head_rate": 1e30, "encoder_rate": 1e30, "epochs": 3},
+            TrainingError,
+            "in epoch [123] .*Fine-tuning diverged.*a tenth",
+        ),
     ],
     ids=["target", "batch", "epochs", "rate"],
 )
@@ -235,37 +264,221 @@ def test_graphs_of_other_crystals_are_built_anew(run, tiny_graphs, tuned):
 
 
 def test_a_saved_model_predicts_the_same(tuned, tiny, tmp_path):
-    tuned.save(tmp_path)
+    tuned.save_pretrained(tmp_path)
     again = load_finetuned(tmp_path)
     assert same_weights(again, tuned)
     assert (again.settings, again.encoder_settings) == (tuned.settings, tuned.encoder_settings)
     assert again.metrics == tuned.metrics
     pd.testing.assert_frame_equal(again.history, tuned.history)
     pd.testing.assert_frame_equal(again.predictions, tuned.predictions, atol=1e-5, check_dtype=False)
-    pd.testing.assert_series_equal(predict(tiny, again), predict(tiny, tuned), check_exact=True)
+    pd.testing.assert_frame_equal(predict(tiny, again), predict(tiny, tuned), check_exact=True)
 
 
 @pytest.mark.parametrize("odd", ["0012", "NA"])
 def test_odd_ids_survive_in_saved_predictions(run, tiny, tmp_path, odd):
     first = tiny.of_split(*PARTS).table.index[0]
-    run(replace(tiny, table=tiny.table.rename(index={first: odd})), graphs=None).save(tmp_path)
+    run(replace(tiny, table=tiny.table.rename(index={first: odd})), graphs=None).save_pretrained(tmp_path)
     assert load_finetuned(tmp_path).predictions.index[0] == odd
 
 
 def test_predictions_of_new_crystals_are_those_of_the_model(tuned, tiny):
     values = predict(tiny, tuned)
     pd.testing.assert_index_equal(values.index, tiny.table.index)
-    assert values.name == TARGET
+    assert list(values) == [TARGET]
     both = tuned.predictions.index
-    np.testing.assert_allclose(values[both], tuned.predictions["predicted"], atol=1e-5)
+    np.testing.assert_allclose(values.loc[both, TARGET], tuned.predictions["predicted"], atol=1e-5)
 
 
 def test_structures_from_elsewhere_are_predicted(tuned, named):
     values = predict(load([named["NaCl"], named["Cu"]]), tuned)
-    assert list(values.index) == ["0", "1"] and np.isfinite(values).all()
+    assert list(values.index) == ["0", "1"] and np.isfinite(values[TARGET]).all()
 
 
 def test_a_pretrained_model_is_not_taken_for_a_fine_tuned_one(pretrained, tmp_path):
-    pretrained.save(tmp_path)
+    pretrained.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="holds a pretrained model"):
         load_finetuned(tmp_path)
+
+
+def test_rates_apart_and_a_frozen_encoder_leave_the_encoder_as_it_was(run, pretrained):
+    for train in ("head", "linear"):
+        model = run(init=pretrained, train=train, epochs=3).model
+        for name, value in pretrained.encoder.state_dict().items():
+            assert torch.equal(model.encoder.state_dict()[name], value), name
+        assert len(model.head) == (1 if train == "linear" else 3)
+    head, encoder = (run(init=pretrained, **{f"{part}_rate": 1e-9}).model for part in ("head", "encoder"))
+    start = start_model(pretrained, SHORT, None)[0]
+    assert (head.head[0].weight - start.head[0].weight).abs().max() < 1e-6
+    assert (encoder.encoder.conv_to_fc.weight - start.encoder.conv_to_fc.weight).abs().max() < 1e-6
+    assert (head.encoder.conv_to_fc.weight - start.encoder.conv_to_fc.weight).abs().max() > 1e-5
+
+
+def test_a_linear_probe_finds_what_least_squares_finds(lesson, small):
+    settings = FinetuneSettings(epochs=3000, batch_size=200, head_rate=0.03, train="linear", weight_decay=0.0)
+    random = random_encoder(small)
+    tuned = finetune(lesson, random, settings, show=False)
+    x = embed(lesson, random).to_numpy(np.float64)
+    y = lesson.table[TARGET].to_numpy()
+    train = (lesson.table["split"] == "train").to_numpy()
+    design = np.column_stack([x, np.ones(len(x))])
+    best = np.linalg.lstsq(design[train], y[train], rcond=None)[0]
+    least = ((design[train] @ best - y[train]) ** 2).mean()
+    error = tuned.predictions["predicted"] - tuned.predictions["true"]
+    history = tuned.history["loss"].iloc[-1] * float(tuned.model.std) ** 2
+    assert least <= history < 1.5 * least and np.isfinite(error).all()
+
+
+def test_a_probe_saved_and_loaded_predicts_the_same(run, pretrained, tiny, tmp_path):
+    tuned = run(init=pretrained, train="linear")
+    tuned.save_pretrained(tmp_path)
+    pd.testing.assert_frame_equal(predict(tiny, Finetuned.from_pretrained(tmp_path)), predict(tiny, tuned))
+
+
+def test_the_mean_of_the_best_epochs_is_the_mean_of_their_weights(run):
+    options = {"head_rate": 0.01, "encoder_rate": 0.01}
+    single = run(epochs=4, **options)
+    mean = run(epochs=4, average=2, **options)
+    best = mean.metrics["averaged_epochs"]
+    scores = single.history["val_mae"].to_numpy()
+    assert best == [int(i) + 1 for i in np.argsort(scores, kind="stable")[:2]]
+    assert mean.metrics["best_epoch"] == best[0] == single.metrics["best_epoch"]
+    weights = [state_after(run, epoch, options) for epoch in best]
+    for name, value in mean.model.state_dict().items():
+        wanted = (weights[0][name] + weights[1][name]) / 2 if value.is_floating_point() else weights[0][name]
+        torch.testing.assert_close(value, wanted)
+
+
+def state_after(run, epoch, options):
+    """Weights after so many epochs of a run of four."""
+    kept = {}
+
+    def copy(row):
+        if row["epoch"] == epoch:
+            kept.update({name: value.clone() for name, value in task[0].model.state_dict().items()})
+
+    task = []
+    prepare = module.prepare
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "prepare", lambda *a: task.append(prepare(*a)) or task[0])
+        run(epochs=4, callbacks=[copy], **options)
+    return kept
+
+
+BOTH = ("density", "band_gap")
+
+
+def test_several_targets_are_learnt_at_once_and_measured_each(run, tiny):
+    tuned = run(target=BOTH)
+    assert set(tuned.metrics["targets"]) == set(BOTH) and "test_mae" not in tuned.metrics
+    values = predict(tiny, tuned)
+    assert list(values) == list(BOTH)
+    for target in BOTH:
+        own, errors = tuned.of_target(target), tuned.metrics["targets"][target]
+        np.testing.assert_allclose(own["true"], tiny.of_split(*PARTS).table[target], rtol=1e-6)
+        assert errors["test_mae"] == pytest.approx(
+            (own["predicted"] - own["true"]).abs()[own["split"] == "test"].mean()
+        )
+        assert errors["target"] == target
+    scaled = [
+        tuned.history[f"val_mae.{target}"] / float(std) for target, std in zip(BOTH, tuned.model.std, strict=True)
+    ]
+    np.testing.assert_allclose(tuned.history["val_mae"], sum(scaled) / 2, rtol=1e-5)
+
+
+def test_a_masked_target_teaches_where_it_is_known_and_nowhere_else(run, tiny):
+    rows = tiny.table["split"].isin(("train", "val")) & (np.arange(60) % 2 == 0)
+    holed = replace(tiny, table=tiny.table.assign(band_gap=tiny.table["band_gap"].mask(rows)))
+    junk = replace(tiny, table=tiny.table.assign(band_gap=tiny.table["band_gap"].mask(rows, np.inf)))
+    with pytest.raises(InputError, match="--mask-missing"):
+        run(holed, target=BOTH)
+    tuned = run(holed, target=BOTH, missing="mask")
+    assert same_weights(tuned, run(junk, target=BOTH, missing="mask"))
+    known = holed.table["band_gap"].notna()
+    assert tuned.metrics["targets"]["band_gap"]["n_train"] == (known & (tiny.table["split"] == "train")).sum() < 12
+    assert tuned.metrics["targets"]["density"]["n_train"] == 12
+    mean = holed.of_split("train").table["band_gap"].mean()
+    assert float(tuned.model.mean[1]) == pytest.approx(mean, rel=1e-5)
+
+
+def test_a_target_known_for_too_few_is_an_error(run, tiny):
+    empty = replace(tiny, table=tiny.table.assign(band_gap=np.nan))
+    with pytest.raises(InputError, match="'band_gap' is known for 0 training and 0 validation"):
+        run(empty, target=BOTH, missing="mask")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target": ()}, "at least one target"),
+        ({"target": ("density", "density")}, "each once"),
+        ({"average": 0}, "at least 1"),
+        ({"train": "tail"}, "Unknown train 'tail'. Known: all, head, linear"),
+        ({"missing": "guess"}, "Unknown missing"),
+        ({"clip": 0.0}, "clip is positive"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(changes, words):
+    with pytest.raises(SettingsError, match=words):
+        replace(SHORT, **changes)
+
+
+def test_any_numeric_column_can_be_a_target(run, tiny):
+    metrics = run(replace(tiny, table=tiny.table.assign(hardness=np.arange(60.0))), target="hardness").metrics
+    assert (metrics["target"], metrics["unit"]) == ("hardness", "")
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_stopped_and_resumed_run_has_the_same_bits(run, tmp_path, epochs):
+    options = {"epochs": 4, "average": 2, "head_rate": 0.01, "encoder_rate": 0.01}
+    whole = run(**options)
+    part = run(**options, stop_after=epochs, folder=tmp_path)
+    assert len(part.history) == epochs == part.metrics["epochs"]
+    again = run(**options, folder=tmp_path, resume=True)
+    assert same_weights(again, whole)
+    assert again.history.drop(columns="seconds").equals(whole.history.drop(columns="seconds"))
+    with pytest.raises(CheckpointError, match="average: 2, now 1"):
+        run(**options | {"average": 1}, folder=tmp_path, resume=True)
+
+
+def test_another_start_does_not_go_on(run, pretrained, tmp_path):
+    run(init=pretrained, folder=tmp_path)
+    with pytest.raises(CheckpointError, match="start: "):
+        run(init="scratch", folder=tmp_path, resume=True)
+
+
+def test_fine_tuning_runs_in_the_background(tiny, graphs, small):
+    job = Background(finetune, tiny, "scratch", replace(SHORT, epochs=100_000), small, graphs)
+    while not job.rows:
+        time.sleep(0.01)
+    job.stop()
+    assert len(job.result(timeout=60).history) == len(job.rows)
+
+
+def test_an_interrupt_before_the_first_epoch_leaves_nothing_to_use(run):
+    with pytest.raises(TrainingError, match="No epoch was finished"):
+        run(stop_after=0)
+
+
+def test_what_pretraining_saw_is_read_from_the_model(run, pretrained, tiny):
+    test, seen = tiny.of_split("test").table["formula"], tiny.table["formula"]
+    assert test.isin(seen).all()  # this one was pretrained on all splits
+    assert run(init=pretrained).metrics["n_test_formula_not_in_pretrain"] == 0
+    assert pretrained.has_seen(pd.Series(["NaCl", seen.iloc[0], "never"])).to_list() == [
+        ("NaCl" in set(seen)),
+        True,
+        False,
+    ]
+
+
+def test_the_random_encoder_trains_only_its_head(tiny, graphs, small):
+    frozen = replace(small, name="random")
+    start = random_encoder(frozen, seed=0)
+    tuned = finetune(tiny, "scratch", replace(SHORT, epochs=3), frozen, graphs, show=False)
+    for name, value in start.encoder.state_dict().items():
+        assert torch.equal(tuned.model.encoder.state_dict()[name], value), name
+
+
+def test_half_precision_on_request(run):
+    tuned, plain = run(precision="bfloat16"), run()
+    assert not same_weights(tuned, plain)
+    assert tuned.metrics["val_mae"] == pytest.approx(plain.metrics["val_mae"], rel=0.1)

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+from spmat_nb import checkpoints
 from spmat_nb import pretrain as module
 from spmat_nb.embed import embed
 from spmat_nb.encoders import ENCODERS
@@ -12,8 +14,10 @@ from spmat_nb.errors import CheckpointError, InputError, SettingsError, SpmatErr
 from spmat_nb.graphs import build_graphs
 from spmat_nb.labels import LABELS
 from spmat_nb.losses import LOSSES
-from spmat_nb.pretrain import load_pretrained, pretrain, random_encoder, validation_split
+from spmat_nb.models import Pretrained, load_pretrained, random_encoder, shipped_names
+from spmat_nb.pretrain import pretrain, validation_split
 from spmat_nb.settings import GraphSettings, PretrainSettings
+from spmat_nb.training import RESUME
 
 SHORT = PretrainSettings(epochs=2, batch_size=16, learning_rate=3e-3)
 
@@ -64,7 +68,7 @@ def test_every_unsupervised_loss_trains_every_encoder(tiny, tiny_graphs, small, 
 def test_classification_has_one_score_a_class(run, tmp_path):
     model = run(loss="classification", label="family")
     assert model.encoder_settings.projection == 7
-    model.save(tmp_path)
+    model.save_pretrained(tmp_path)
     assert torch.equal(weights(load_pretrained(tmp_path)), weights(model))
 
 
@@ -77,11 +81,6 @@ def test_an_option_changes_the_run_and_it_stays_finite(run, changes):
     model = run(**changes)
     assert np.isfinite(model.history["loss"]).all()
     assert not torch.equal(weights(model), weights(run()))
-
-
-def test_bfloat16_ends_near_single_precision(run):
-    half, single = (run(precision=p, epochs=3).history["val_loss"].iloc[-1] for p in ("bfloat16", "float32"))
-    assert half == pytest.approx(single, rel=0.1)
 
 
 def test_the_rate_rises_over_the_warm_up_and_falls_to_nearly_nothing(run):
@@ -147,7 +146,7 @@ def test_random_state_outside_is_left_alone(run):
 
 def test_a_saved_model_gives_the_same_embeddings(run, tiny, tiny_graphs, tmp_path):
     model = run()
-    model.save(tmp_path / "model")
+    model.save_pretrained(tmp_path / "model")
     again = load_pretrained(tmp_path / "model")
     assert (again.settings, again.encoder_settings, again.data) == (model.settings, model.encoder_settings, model.data)
     pd.testing.assert_frame_equal(embed(tiny, again, tiny_graphs), embed(tiny, model, tiny_graphs), check_exact=True)
@@ -156,7 +155,7 @@ def test_a_saved_model_gives_the_same_embeddings(run, tiny, tiny_graphs, tmp_pat
 
 
 def test_a_random_encoder_can_be_saved_and_loaded(small, tmp_path):
-    random_encoder(small).save(tmp_path)
+    random_encoder(small).save_pretrained(tmp_path)
     assert load_pretrained(tmp_path).settings is None
 
 
@@ -165,7 +164,7 @@ def test_a_model_says_which_crystals_it_saw(run, tiny):
 
 
 def test_weights_that_do_not_fit_are_refused(run, tmp_path):
-    run(epochs=1).save(tmp_path)
+    run(epochs=1).save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(text.replace('"hidden": 16', '"hidden": 20'))
     with pytest.raises(CheckpointError, match="do not fit"):
@@ -245,7 +244,7 @@ def test_an_interrupted_run_returns_a_model_with_its_finished_epochs(run, monkey
     model = run(epochs=5)
     assert model.history["epoch"].to_list() == [1, 2]
     assert not model.encoder.training
-    model.save(tmp_path)
+    model.save_pretrained(tmp_path)
     assert len(load_pretrained(tmp_path).history) == 2
 
 
@@ -286,3 +285,50 @@ def test_views_are_drawn_anew_by_seed_and_epoch_and_the_same_to_watch(run, monke
 def test_a_run_that_saw_no_label_records_none(tiny):
     settings = PretrainSettings(loss="barlow", label="gap_class", epochs=1, batch_size=16)
     assert pretrain(tiny.of_split("pretrain"), settings, show=False).settings.label is None
+
+
+def test_a_run_in_half_precision_learns_the_same_roughly(run):
+    half, single = (run(precision=precision, epochs=4).history["loss"] for precision in ("bfloat16", "float32"))
+    assert not half.equals(single) and half.iloc[-1] < half.iloc[0]
+    np.testing.assert_allclose(half, single, rtol=0.1)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # tracing looks at it
+def test_a_compiled_run_is_the_same_run(tiny, tiny_graphs, small):
+    sizes = replace(small, convolutions=1)
+    compiled, plain = (
+        pretrain(tiny, replace(SHORT, compile=choice), sizes, tiny_graphs, show=False).history
+        for choice in (True, False)
+    )
+    np.testing.assert_allclose(compiled["loss"], plain["loss"], rtol=1e-3)
+
+
+def test_a_run_that_grows_away_is_stopped_with_epoch_rate_and_advice(tiny, tiny_graphs, small, monkeypatch, tmp_path):
+    losses, real = iter([1.0, 0.5, 0.4, 9.0, 9.0]), module.train_epoch
+    monkeypatch.setattr(module, "train_epoch", lambda *a: real(*a) | {"loss": next(losses)})
+    settings = replace(SHORT, epochs=5)
+    with pytest.raises(
+        TrainingError, match=r"after epoch 4 at a learning rate of .*diverged: the loss grew to 9 .*lower"
+    ):
+        pretrain(tiny, settings, small, tiny_graphs, show=False, folder=tmp_path)
+    assert len(checkpoints.load(tmp_path / RESUME)[0]["history"]) == 3  # the state before it is kept
+
+
+def test_a_model_knows_the_formulas_that_it_saw(run, tiny, tmp_path):
+    model = run(epochs=1)
+    model.save_pretrained(tmp_path)
+    for known in (model, load_pretrained(tmp_path)):
+        assert known.has_seen(tiny.table["formula"]).all()
+        assert not known.has_seen(pd.Series(["Xx7", ""])).any()
+    assert not random_encoder().has_seen(tiny.table["formula"]).any()
+
+
+def test_encoders_that_come_with_the_project_are_found_by_name(run, tmp_path, monkeypatch):
+    model = run(epochs=1)
+    model.save_pretrained(tmp_path / "mine")
+    monkeypatch.setenv("SPMAT_MODELS_DIR", str(tmp_path))
+    assert shipped_names() == ["mine"]
+    assert torch.equal(weights(Pretrained.from_pretrained("mine")), weights(model))
+    with pytest.raises(CheckpointError, match=r"No saved model in 'yours'.*come with the project: mine\."):
+        load_pretrained("yours")

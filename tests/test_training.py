@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from spmat_nb.errors import CheckpointError, SettingsError, TrainingError
-from spmat_nb.pretrain import load_pretrained, pretrain
+from spmat_nb.models import load_pretrained
+from spmat_nb.pretrain import pretrain
 from spmat_nb.settings import PretrainSettings
-from spmat_nb.training import RESUME, Background, rate_factor
+from spmat_nb.training import RESUME, Background, rate_factor, tensorboard
 
 SETTINGS = PretrainSettings(epochs=4, batch_size=16, learning_rate=3e-3)
 
@@ -57,37 +58,56 @@ def test_a_stopped_and_resumed_run_has_the_same_bits(train, tmp_path, epochs, lo
 
 
 RUN = """
-import sys, torch
+import os, signal, sys, torch
 from spmat_nb.crystals import load
 from spmat_nb.pretrain import pretrain
 from spmat_nb.settings import PretrainSettings
+
+data, folder, model, left = *sys.argv[1:4], int(sys.argv[4])
+to_disk = os.fsync
+
+def fsync(number):  # every write of a file ends with one: weights, history, configuration
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    to_disk(number)
+
+os.fsync = fsync
 torch.set_num_threads(1)
 settings = PretrainSettings(epochs=6, batch_size=16, learning_rate=3e-3)
-crystals = load(sys.argv[1])
-model = pretrain(crystals, settings, device="cpu", folder=sys.argv[2], resume=True,
-                 callbacks=[lambda row: print(row["epoch"], flush=True)], show=False)
-model.save(sys.argv[3])
+options = dict(device="cpu", folder=folder, resume=True, show=False)
+options["callbacks"] = [lambda row: print(row["epoch"], flush=True)]
+pretrain(load(data), settings, **options).save_pretrained(model)
 """
 
 
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(tiny, write_parquet, tmp_path):
+@pytest.fixture
+def start(tiny, write_parquet, tmp_path):
     data = write_parquet(tiny, tmp_path / "tiny.parquet")
 
-    def start(name):
-        words = [sys.executable, "-c", RUN, str(data), str(tmp_path / name), str(tmp_path / f"{name}-model")]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    def go(name, die_at_write=0):
+        words = [data, tmp_path / name, tmp_path / f"{name}-model", die_at_write]
+        return subprocess.Popen([sys.executable, "-c", RUN, *map(str, words)], stdout=subprocess.PIPE, text=True)
 
-    assert start("whole").wait() == 0
-    for pause in (0.0, 0.07):
-        run = start("killed")
-        run.stdout.readline()  # an epoch is done, and saved
-        time.sleep(pause)
-        os.kill(run.pid, signal.SIGKILL)
-        run.communicate()
+    return go
+
+
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(start, tmp_path):
+    with start("whole") as run:
+        assert run.communicate()[0].split() == list("123456")
+    for write in (5, 4, 6):  # while the history, the weights and the configuration of an epoch are written
+        with start("killed", write) as run:
+            assert run.communicate()[0].split()
         assert run.returncode == -signal.SIGKILL
-    assert start("killed").wait() == 0
+    with start("killed") as run:
+        run.stdout.readline()
+        os.kill(run.pid, signal.SIGKILL)  # while it trains
+    with start("killed") as run:
+        assert run.communicate()[0].split()[-1] == "6"
     first, second = (load_pretrained(tmp_path / f"{name}-model") for name in ("whole", "killed"))
     assert torch.equal(weights(first), weights(second)) and len(second.history) == 6
+    assert not list((tmp_path / "killed").rglob("*.part"))
 
 
 @pytest.mark.parametrize(
@@ -156,6 +176,21 @@ def test_waiting_for_a_run_ends_in_time(train):
         run.result(timeout=0.05)
     run.stop()
     run.result(timeout=60)
+
+
+def test_every_number_of_the_history_can_be_written_for_tensorboard(train, tmp_path):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    history = train(callbacks=[tensorboard(tmp_path)]).history
+    events = event_accumulator.EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["scalars"]) == set(history.columns)
+    losses = [event.value for event in events.Scalars("loss")]
+    np.testing.assert_allclose(losses, history["loss"], rtol=1e-6)
+
+
+def test_without_tensorboard_the_remedy_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SettingsError, match=r"spmat_nb\[track\]"):
+        tensorboard(tmp_path)
 
 
 def test_the_rate_is_a_cosine_after_a_linear_rise():

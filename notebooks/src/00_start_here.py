@@ -188,11 +188,11 @@ def one_run(arm, seed):
 import pandas as pd
 from joblib import Parallel, delayed
 
-from spmat_nb.progress import Epochs
+from spmat_nb.progress import Progress
 
 jobs = [(arm, seed) for seed in range(preset.seeds) for arm in ARMS]
 runs = []
-with Epochs("runs", len(jobs)) as bar:
+with Progress("runs", len(jobs)) as bar:
     for run in Parallel(settings.workers(), return_as="generator")(delayed(one_run)(*job) for job in jobs):
         runs.append(run)
         bar.report({"test_mae": run[2].metrics["test_mae"]})
@@ -224,7 +224,7 @@ pretrained["supervised"].history.round(3)
 from spmat_nb.diagnostics import knn_purity
 from spmat_nb.embed import embed, map_2d
 from spmat_nb.labels import label_classes
-from spmat_nb.pretrain import random_encoder
+from spmat_nb.models import random_encoder
 
 classes = label_classes(to_finetune.table, "gap_class")
 models = {"random": random_encoder(seed=0), **pretrained}
@@ -290,8 +290,8 @@ write_json(out / "summary.json", {
     "unit": target.unit, "runs": [{"arm": arm, **tune.metrics} for arm, _, tune in runs],
     "arms": table.reset_index().to_dict("records"), "knn_purity": purity.to_dict(),
 })  # fmt: skip
-pretrained["supervised"].save(out / "pretrained")
-tuned["supervised"].save(out / "finetuned")
+pretrained["supervised"].save_pretrained(out / "pretrained")
+tuned["supervised"].save_pretrained(out / "finetuned")
 
 # %% [markdown]
 # ## 7 · Recap
