@@ -3,7 +3,8 @@
 Modules, in the order in which they may import each other:
 errors, files, settings, progress, vocabulary, labels, structure_files, tables, crystals, neighbours, draws, graphs,
 augment, elements, fused, layers, transformer, encoders, losses, diagnostics, judgements, checkpoints, models,
-sampling, distributed, training, pretrain, embed, property_models, finetune, ensembles, regressor, plots, cli.
+sampling, distributed, training, pretrain, embed, property_models, finetune, ensembles, regressor, plots,
+feedback, checks, cli.
 Importing the package itself loads none of them.
 """
 

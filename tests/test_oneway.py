@@ -43,14 +43,23 @@ ORDER = [
     "ensembles",
     "regressor",
     "plots",
+    "feedback",
+    "checks",
     "cli",
     "__main__",
 ]
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    path.stem if path.suffix else path.name
+    for path in PACKAGE.iterdir()
+    if path.stem != "__init__" and (path.suffix == ".py" or (path / "__init__.py").is_file())
+)
 
 
 def tree(module):
-    return ast.parse((PACKAGE / f"{module}.py").read_text())
+    """The source of a module, or of all files of a package in it as one."""
+    path = PACKAGE / module
+    files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    return ast.parse("\n".join(file.read_text() for file in files))
 
 
 def own_imports(nodes):
