@@ -16,6 +16,7 @@ from .errors import TrainingError, unknown
 from .vocabulary import MISSING
 
 FEATURE_BALANCE = 0.0051  # of the feature-wise Barlow Twins loss (Crystal Twins)
+LEAST_TEMPERATURE = 1e-6  # below it the cosines over tau leave what single precision can tell apart
 
 
 def class_mask(labels: Tensor | None, size: int, device: torch.device) -> Tensor:
@@ -72,9 +73,11 @@ def supervised_simclr(z1: Tensor, z2: Tensor, labels: Tensor | None = None, temp
         The mean over the 2 B views, a scalar.
 
     Raises:
-        TrainingError: shapes that do not fit or an empty batch.
+        TrainingError: shapes that do not fit, an empty batch, or a temperature below 1e-6.
     """
     _check(z1, z2, labels, least=1)
+    if not temperature >= LEAST_TEMPERATURE:
+        raise TrainingError(f"A temperature of {temperature:g} is too low: use {LEAST_TEMPERATURE:g} or more.")
     z = functional.normalize(accurate(torch.cat([z1, z2])), dim=1)  # [2B, D]
     same = class_mask(labels, len(z1), z.device).repeat(2, 2)  # [2B, 2B]
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)

@@ -153,7 +153,7 @@ def test_the_lengths_of_the_projections_do_not_matter(views, loss):
 
 
 @pytest.mark.parametrize("key", LOSSES)
-@pytest.mark.parametrize("tau", [1e-2, 0.1, 10.0])
+@pytest.mark.parametrize("tau", [1e-6, 1e-2, 0.1, 10.0, 1e12])
 @each_labels
 def test_value_and_gradient_are_finite_for_any_labels_and_temperature(views, key, tau, labels):
     if key == "classification" and (labels is None or max(labels) >= views[0].shape[1]):
@@ -265,3 +265,15 @@ def test_inside_autocast_a_loss_is_the_one_in_single_precision(views, key):
 def test_an_unknown_loss_is_named_with_the_known_ones():
     with pytest.raises(SettingsError, match=r"'vicreg'.*sup_barlow.*simclr"):
         get_loss("vicreg")
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0, 1e-9, math.nan])
+def test_a_temperature_that_leaves_no_precision_is_refused(views, tau):
+    with pytest.raises(TrainingError, match="too low"):
+        supervised_simclr(*views, None, tau)
+
+
+@pytest.mark.parametrize("key", LOSSES)
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_value_and_gradient_are_finite_for_projections_of_any_size(views, key, scale):
+    assert_finite(key, [v * scale for v in views], torch.tensor(LABELS["mixed"]), 0.1)
