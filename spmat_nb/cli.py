@@ -6,16 +6,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .errors import SpmatError
+from .arguments import Command, build_parser
+from .errors import SettingsError, SpmatError
 from .settings import (
-    CHOICES,
-    PRESETS,
     AugmentSettings,
     EncoderSettings,
     FinetuneSettings,
@@ -25,7 +24,7 @@ from .settings import (
     preset,
 )
 
-Command = Callable[[argparse.Namespace], dict[str, Any]]
+Options = dict[str, Any]
 
 
 class Interrupted(Exception):
@@ -130,12 +129,12 @@ def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
         callbacks = [tensorboard(args.out / "tensorboard")] if args.tensorboard and group.leads else []
         kept = {"folder": args.out, "resume": args.resume, "callbacks": callbacks, "stop": stop}
         model = pretrain(pretraining_rows(args), settings, sizes, device=args.device, show=not args.quiet, **kept)
+        if len(model.history) == 0:
+            raise Interrupted("no epoch was finished, and nothing is saved")
         if group.leads:
             model.save_pretrained(args.out)
-    last = model.history.iloc[-1].to_dict() if len(model.history) else {}
-    if len(model.history) < settings.epochs:
-        words = f"{len(model.history)} of {settings.epochs} epochs are done and saved in {args.out}"
-        raise Interrupted(f"{words}; the same command with --resume goes on from there")
+    last = model.history.iloc[-1].to_dict()
+    say_if_unfinished(len(model.history), settings.epochs, args.out)
     return {"loss": settings.loss, "label": settings.label, **model.data, "last_epoch": last, "out": str(args.out)}
 
 
@@ -165,8 +164,8 @@ def finetune_settings(args: argparse.Namespace) -> FinetuneSettings:
 
 
 def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
-    """Fine-tune on one target or several and write metrics, predictions and the model."""
-    from .finetune import PARTS, finetune
+    """Fine-tune on one target or several and write metrics, predictions and the model, or several of them."""
+    from .finetune import PARTS
 
     settings = finetune_settings(args)
     crystals = read_data(args)
@@ -176,118 +175,100 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     # The limit draws rows with one fixed seed, so that runs with other seeds share their split.
     rows = rows.sample(chosen_preset(args).max_finetune, seed=0)
     seen = None if args.init != "scratch" else crystals.of_split("pretrain").table["formula"]
-    kept = {"folder": args.out, "resume": args.resume, "pretraining_formulas": seen}
+    shared = {"device": args.device, "show": not args.quiet, "pretraining_formulas": seen}
+    if args.members is None and args.folds is None:
+        return tune_once(args, rows, settings, shared)
+    if args.resume or (args.members and args.folds):
+        raise SettingsError("--members and --folds are many runs: give one of them, and no --resume.")
+    return tune_members(args, rows, settings, shared) if args.members else tune_folds(args, rows, settings, shared)
+
+
+def tune_once(args: argparse.Namespace, rows: Any, settings: FinetuneSettings, shared: Options) -> dict[str, Any]:
+    """One model."""
+    from .finetune import finetune
+
     with stopping() as stop:
-        tuned = finetune(rows, args.init, settings, device=args.device, show=not args.quiet, stop=stop, **kept)
+        tuned = finetune(rows, args.init, settings, folder=args.out, resume=args.resume, stop=stop, **shared)
     tuned.save_pretrained(args.out)
     if tuned.metrics["label_is_function_of_target"]:
         targets = " or ".join(map(repr, settings.targets))
         print(f"note: the label {tuned.metrics['label']!r} is a function of {targets}", file=sys.stderr)
-    if len(tuned.history) < settings.epochs:
-        raise Interrupted(
-            f"{len(tuned.history)} of {settings.epochs} epochs are done, and the best so far is saved in {args.out}; "
-            "the same command with --resume goes on from there"
-        )
+    say_if_unfinished(len(tuned.history), settings.epochs, args.out)
     return tuned.metrics
 
 
+def tune_members(args: argparse.Namespace, rows: Any, settings: FinetuneSettings, shared: Options) -> dict[str, Any]:
+    """Models of several seeds, whose spread gives error bars."""
+    from .ensembles import finetune_ensemble
+    from .files import write_json
+
+    ensemble = finetune_ensemble(rows, args.init, settings, args.members, **shared)
+    ensemble.save_pretrained(args.out)
+    result = {"members": args.members, "test": ensemble.errors("test").reset_index().to_dict("records")}
+    write_json(args.out / "metrics.json", result)
+    return result
+
+
+def tune_folds(args: argparse.Namespace, rows: Any, settings: FinetuneSettings, shared: Options) -> dict[str, Any]:
+    """A model a fold; each crystal is predicted by the one that did not see its formula."""
+    from .ensembles import cross_validate
+    from .files import write_json, write_text
+
+    result = cross_validate(rows, args.init, settings, args.folds, **shared)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_text(args.out / "predictions.csv", result.predictions.to_csv())
+    errors = {"folds": result.errors.to_dict("records")}
+    write_json(args.out / "metrics.json", errors)
+    return errors
+
+
+def say_if_unfinished(done: int, epochs: int, out: Path) -> None:
+    """Raise when a run was told to end before its time."""
+    if done < epochs:
+        raise Interrupted(
+            f"{done} of {epochs} epochs are done and saved in {out}; the same command with --resume goes on from there"
+        )
+
+
 def run_predict(args: argparse.Namespace) -> dict[str, Any]:
-    """Predict the properties of structure files and write a CSV."""
+    """Predict the properties of structure files and write a CSV; with error bars from an ensemble."""
+    from .ensembles import MEMBER, Ensemble
     from .property_models import load_finetuned, predict
     from .vocabulary import get_target
 
-    tuned = load_finetuned(args.model)
+    several = (Path(args.model) / f"{MEMBER}0").is_dir()
+    model = Ensemble.from_pretrained(args.model) if several else load_finetuned(args.model)
     args.data, args.targets, args.max_sites = args.structures, None, None
-    values = predict(read_data(args), tuned, device=args.device)
-    targets = [get_target(key, values) for key in values.columns]
+    crystals = read_data(args)
+    table = (
+        model.predict(crystals, args.device) if isinstance(model, Ensemble) else predict(crystals, model, args.device)
+    )
+    targets = [get_target(key.removesuffix(".std"), table) for key in table.columns]
     path = args.out if args.out.suffix == ".csv" else args.out / "predictions.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    values.set_axis([f"{t.key} ({t.unit})" if t.unit else t.key for t in targets], axis=1).to_csv(path)
+    names = [f"{key} ({t.unit})" if t.unit else key for key, t in zip(table.columns, targets, strict=True)]
+    table.set_axis(names, axis=1).to_csv(path)
+    kinds = dict.fromkeys(targets)
     return {
-        "structures": len(values),
-        "target": ", ".join(t.key for t in targets),
-        "unit": ", ".join(t.unit for t in targets),
+        "structures": len(table),
+        "target": ", ".join(t.key for t in kinds),
+        "unit": ", ".join(t.unit for t in kinds),
         "out": str(path),
     }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and options."""
-    from .encoders import ENCODERS
-    from .labels import LABEL_MAKERS, LABELS
-    from .losses import LOSSES
-    from .vocabulary import TARGETS
-
-    made = ", ".join(maker.form for maker in LABEL_MAKERS.values())
-
-    parser = argparse.ArgumentParser(prog="python -m spmat_nb", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, run: Command, out: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
-        command.set_defaults(run=run)
-        command.add_argument("--out", type=Path, default=Path(out), help=f"where results go (default {out})")
-        command.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default 0)")
-        command.add_argument("--preset", help=f"lengths of the run: {', '.join(PRESETS)} (default class)")
-        command.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
-        command.add_argument("--quiet", action="store_true", help="no progress lines")
-        return command
-
-    def add_data(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--data", default="teaching", help="'teaching', a .parquet file or a folder of structures")
-        command.add_argument("--targets", type=Path, help="CSV of targets and labels by id, for a folder")
-        command.add_argument("--max-sites", type=int, help="leave out larger cells")
-
-    def add_loop(command: argparse.ArgumentParser, *choices: str) -> None:
-        command.add_argument("--epochs", type=int, help="instead of the preset's")
-        command.add_argument("--batch-size", type=int)
-        for name in choices:
-            command.add_argument(f"--{name}", help=f"one of {', '.join(CHOICES[name])}")
-        command.add_argument("--warmup", type=float, help="epochs in which the rate rises")
-        command.add_argument("--clip", type=float, help="largest norm of the gradient")
-        command.add_argument("--resume", action="store_true", help="go on from what an ended run left in --out")
-
-    add_data(add("graphs", run_graphs, "runs/graphs"))
-    command = add("pretrain", run_pretrain, "runs/pretrain")
-    add_data(command)
-    command.add_argument("--loss", help=f"one of {', '.join(LOSSES)} (default sup_barlow)")
-    command.add_argument(
-        "--label", help=f"one of {', '.join(LABELS)}, or made from them, as {made} (default gap_class)"
-    )
-    command.add_argument("--encoder", help=f"one of {', '.join(ENCODERS)} (default cgcnn)")
-    add_loop(command, "schedule", "precision", "sampler")
-    for name in ("learning-rate", "temperature", "balance", "mask-atoms", "mask-edges", "delta", "move-atoms"):
-        command.add_argument(f"--{name}", type=float)
-    command.add_argument("--symmetric", action="store_true", default=None, help="the same noise for i-j and j-i")
-    command.add_argument("--compile", action="store_true", default=None, help="through torch.compile")
-    command.add_argument("--tensorboard", action="store_true", help="write the history for TensorBoard, too")
-    command = add("embed", run_embed, "runs/embeddings.parquet")
-    add_data(command)
-    command.add_argument("--model", required=True, help="folder of a pretrained encoder, or 'random'")
-    command = add("finetune", run_finetune, "runs/finetune")
-    add_data(command)
-    command.add_argument(
-        "--init", default="scratch", help="folder or name of a pretrained encoder, or 'scratch' (default)"
-    )
-    names = ", ".join(TARGETS)
-    command.add_argument(
-        "--target", nargs="+", help=f"of {names}, or numeric columns (default formation_energy_per_atom)"
-    )
-    add_loop(command, "schedule", "precision", "train")
-    command.add_argument("--head-rate", type=float)
-    command.add_argument("--encoder-rate", type=float)
-    command.add_argument("--average", type=int, help="use the mean weights of so many of the best epochs")
-    command.add_argument("--drop-missing", action="store_true", help="leave out crystals without the target")
-    command.add_argument("--mask-missing", action="store_true", help="of several targets, teach those that are known")
-    command = add("predict", run_predict, "runs/predictions.csv")
-    command.add_argument("--model", required=True, help="folder of a fine-tuned model")
-    command.add_argument("structures", nargs="+", help="structure files or folders of them")
-    return parser
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "graphs": (run_graphs, "runs/graphs"),
+    "pretrain": (run_pretrain, "runs/pretrain"),
+    "embed": (run_embed, "runs/embeddings.parquet"),
+    "finetune": (run_finetune, "runs/finetune"),
+    "predict": (run_predict, "runs/predictions.csv"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error of ours is one sentence on stderr and exit status 2, an interrupt has status 130."""
-    args = build_parser().parse_args(argv)
+    args = build_parser(COMMANDS, __doc__).parse_args(argv)
     try:
         chosen_preset(args)
         result = args.run(args)

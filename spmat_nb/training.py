@@ -179,9 +179,11 @@ def use_best(state: RunState, model: nn.Module, count: int) -> dict[str, Any]:
     Raises:
         TrainingError: there is none.
     """
+    if not state.history:
+        raise TrainingError("No epoch was finished, so there is no model yet.")
     best = best_epochs(state.history, count)
     if not best:
-        raise TrainingError("No epoch was finished with a finite validation error. Try a tenth of both rates.")
+        raise TrainingError("No epoch has a finite validation error. Try a tenth of both rates.")
     kept = [
         {name.partition(".")[2]: value for name, value in state.extra.items() if name.startswith(f"{epoch:g}.")}
         for epoch in best

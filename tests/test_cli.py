@@ -308,3 +308,33 @@ def test_resuming_with_other_settings_is_one_sentence(command, data, tmp_path):
     command(*words)
     status, _, errors = command(*words, "--resume", "--seed", "1")
     assert status == 2 and len(errors) == 1 and "has other settings or data (pretrain.seed: 0, now 1)" in errors[0]
+
+
+def test_several_seeds_are_tuned_saved_and_predict_with_error_bars(command, data, cifs, tmp_path):
+    words = ["finetune", "--data", data, "--target", "density", "--members", "2", *FAST]
+    status, result, _ = command(*words, "--out", tmp_path / "m")
+    assert status == 0 and result["test"][0]["target"] == "density" and result["members"] == 2
+    assert json.loads((tmp_path / "m" / "metrics.json").read_text()) == result
+    command("predict", "--model", tmp_path / "m", "--out", tmp_path / "p.csv", cifs)
+    values = pd.read_csv(tmp_path / "p.csv", index_col="material_id")
+    assert list(values) == ["density (g/cm³)", "density.std (g/cm³)"] and (values.to_numpy() != 0).all()
+    assert command(*words, "--resume")[0] == 2
+
+
+def test_folds_are_tuned_and_every_crystal_is_predicted_once(command, data, tmp_path):
+    words = ["finetune", "--data", data, "--target", "density", "--folds", "3", "--out", tmp_path, *FAST]
+    status, result, _ = command(*words)
+    assert status == 0 and [row["fold"] for row in result["folds"]] == [0, 1, 2]
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 24
+
+
+def test_an_interrupt_before_the_first_epoch_saves_nothing(command, data, tmp_path, monkeypatch):
+    from spmat_nb import pretrain
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretrain, "train_epoch", interrupted)
+    status, _, errors = command("pretrain", "--data", data, "--out", tmp_path / "m", *FAST)
+    assert (status, errors) == (130, ["interrupted: no epoch was finished, and nothing is saved"])
+    assert not (tmp_path / "m" / "config.json").exists()

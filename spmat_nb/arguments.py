@@ -1,0 +1,109 @@
+"""The options of the command line; what they may be set to comes from the registries."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .settings import CHOICES, PRESETS
+
+Command = Callable[[argparse.Namespace], dict[str, Any]]
+
+
+def build_parser(commands: Mapping[str, tuple[Command, str]], about: str | None) -> argparse.ArgumentParser:
+    """All commands and options.
+
+    Args:
+        commands: by name, what runs and where its results go by default.
+        about: what the program does.
+    """
+    parser = argparse.ArgumentParser(prog="python -m spmat_nb", description=about)
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (run, out) in commands.items():
+        command = added.add_parser(name, help=run.__doc__, description=run.__doc__)
+        command.set_defaults(run=run)
+        command.add_argument("--out", type=Path, default=Path(out), help=f"where results go (default {out})")
+        command.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default 0)")
+        command.add_argument("--preset", help=f"lengths of the run: {', '.join(PRESETS)} (default class)")
+        command.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
+        command.add_argument("--quiet", action="store_true", help="no progress lines")
+        OPTIONS[name](command)
+    return parser
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Where crystals come from."""
+    command.add_argument(
+        "--data", default="teaching", help="'teaching', 'textbook', a .parquet file or a folder of structures"
+    )
+    command.add_argument("--targets", type=Path, help="CSV of targets and labels by id, for a folder")
+    command.add_argument("--max-sites", type=int, help="leave out larger cells")
+
+
+def add_loop(command: argparse.ArgumentParser, *choices: str) -> None:
+    """What both trainings have, and those of `CHOICES` that are named."""
+    command.add_argument("--epochs", type=int, help="instead of the preset's")
+    command.add_argument("--batch-size", type=int)
+    for name in choices:
+        command.add_argument(f"--{name}", help=f"one of {', '.join(CHOICES[name])}")
+    command.add_argument("--warmup", type=float, help="epochs in which the rate rises")
+    command.add_argument("--clip", type=float, help="largest norm of the gradient")
+    command.add_argument("--resume", action="store_true", help="go on from what an ended run left in --out")
+
+
+def add_pretrain(command: argparse.ArgumentParser) -> None:
+    """Loss, label, encoder and noise."""
+    from .encoders import ENCODERS
+    from .labels import LABEL_MAKERS, LABELS
+    from .losses import LOSSES
+
+    made = ", ".join(maker.form for maker in LABEL_MAKERS.values())
+    add_data(command)
+    command.add_argument("--loss", help=f"one of {', '.join(LOSSES)} (default sup_barlow)")
+    command.add_argument("--label", help=f"one of {', '.join(LABELS)}, or made by {made} (default gap_class)")
+    command.add_argument("--encoder", help=f"one of {', '.join(ENCODERS)} (default cgcnn)")
+    add_loop(command, "schedule", "precision", "sampler")
+    for name in ("learning-rate", "temperature", "balance", "mask-atoms", "mask-edges", "delta", "move-atoms"):
+        command.add_argument(f"--{name}", type=float)
+    command.add_argument("--symmetric", action="store_true", default=None, help="the same noise for i-j and j-i")
+    command.add_argument("--compile", action="store_true", default=None, help="through torch.compile")
+    command.add_argument("--tensorboard", action="store_true", help="write the history for TensorBoard, too")
+
+
+def add_embed(command: argparse.ArgumentParser) -> None:
+    """Which encoder."""
+    add_data(command)
+    command.add_argument("--model", required=True, help="folder or name of a pretrained encoder, or 'random'")
+
+
+def add_finetune(command: argparse.ArgumentParser) -> None:
+    """Start, targets, what is trained, and how many times."""
+    from .vocabulary import TARGETS
+
+    add_data(command)
+    known = f"of {', '.join(TARGETS)}, or numeric columns (default formation_energy_per_atom)"
+    command.add_argument("--init", default="scratch", help="folder or name of an encoder, or 'scratch' (default)")
+    command.add_argument("--target", nargs="+", help=known)
+    add_loop(command, "schedule", "precision", "train")
+    command.add_argument("--head-rate", type=float)
+    command.add_argument("--encoder-rate", type=float)
+    command.add_argument("--average", type=int, help="use the mean weights of so many of the best epochs")
+    command.add_argument("--members", type=int, help="train so many seeds; their spread gives error bars")
+    command.add_argument("--folds", type=int, help="cross-validate by formula instead of the split of the data")
+    command.add_argument("--drop-missing", action="store_true", help="leave out crystals without the target")
+    command.add_argument("--mask-missing", action="store_true", help="of several targets, teach those that are known")
+
+
+def add_predict(command: argparse.ArgumentParser) -> None:
+    """Which model, and which structures."""
+    command.add_argument("--model", required=True, help="folder of a fine-tuned model or ensemble")
+    command.add_argument("structures", nargs="+", help="structure files or folders of them")
+
+
+OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "graphs": add_data,
+    "pretrain": add_pretrain,
+    "embed": add_embed,
+    "finetune": add_finetune,
+    "predict": add_predict,
+}
