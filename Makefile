@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lab notebooks lint bench clean
+.PHONY: run test lab notebooks site lint bench clean
 
 run: $(READY)
 	$(BIN)/python tools/run_main_job.py
@@ -22,6 +22,10 @@ lab: $(READY)
 notebooks: $(READY)
 	$(BIN)/python tools/build_notebooks.py
 	$(BIN)/python tools/write_tables.py
+	$(BIN)/python tools/build_site.py
+
+site: $(READY)
+	$(BIN)/python tools/build_site.py
 
 lint: $(READY)
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/mypy
