@@ -39,10 +39,9 @@ def random_share(group: Tensor, sizes: Tensor, share: float, priority: Tensor, r
     """
     chosen = torch.floor(share * sizes + rounding).long().clamp(max=(sizes - spare).clamp(min=0))
     shuffled = torch.argsort((group << RANDOM_BITS) | priority)  # groups stay in place, members are shuffled in them
-    rank = torch.arange(len(group), device=group.device) - (torch.cumsum(sizes, 0) - sizes)[group]
-    out = torch.empty_like(group, dtype=torch.bool)
-    out[shuffled] = rank < chosen[group]
-    return out
+    limit = torch.cumsum(sizes, 0) - sizes + chosen  # the first place of each group that is not chosen
+    taken = torch.arange(len(group), device=group.device) < limit.index_select(0, group)
+    return torch.empty_like(taken).scatter_(0, shuffled, taken)
 
 
 def mask_atoms(batch: Batch, share: float, draws: Draws) -> Batch:
@@ -55,7 +54,7 @@ def mask_atoms(batch: Batch, share: float, draws: Draws) -> Batch:
 
 def mask_edges(batch: Batch, share: float, draws: Draws) -> Batch:
     """Remove a share of the directed edges of each crystal."""
-    crystal = batch.crystal[batch.centre]
+    crystal = batch.crystal.index_select(0, batch.centre)
     sizes = torch.bincount(crystal, minlength=batch.size)
     rounding = draws.uniform(batch.row, "how many edges")
     removed = random_share(crystal, sizes, share, draws.bits(batch.edge_id, "edges"), rounding, spare=1)

@@ -181,8 +181,9 @@ def _mean_distance(x: np.ndarray) -> float:
 def knn_purity(embeddings: Embeddings, classes: np.ndarray, neighbours: int = 10) -> float:
     """Mean over classes of the share of a crystal's nearest neighbours that have its class.
 
-    Averaging by class makes chance level 1 / C whatever the sizes of the classes... for random embeddings it is the
-    mean of the class shares, so compare with a random encoder.
+    For embeddings without any meaning it is 1 / C, whatever the sizes of the C classes: each class has its own share as
+    neighbours, and the shares add up to one. Elements and distances alone already say more, so compare with a random
+    encoder.
 
     Args:
         embeddings: [B, H]; columns are standardised first.

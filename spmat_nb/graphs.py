@@ -91,7 +91,7 @@ class Batch:
     def with_edges(self, kept: Tensor) -> "Batch":
         """The batch with only the edges at the positions `kept`."""
         names = ("centre", "neighbour", "distance", "edge_id", "pair_id")
-        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+        return replace(self, **{name: getattr(self, name).index_select(0, kept) for name in names})
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class GraphSet:
         return GraphSet(**moved, settings=self.settings, fingerprint=self.fingerprint)
 
     def batch(self, index: Tensor, rows: Tensor | None = None) -> Batch:
-        """The crystals at `index` [B] as one graph, by indexing alone.
+        """The crystals at `index` [B] as one graph, by indexing alone (index_select: the fastest way on a CPU).
 
         Args:
             index: positions in this set.
@@ -140,20 +140,22 @@ class GraphSet:
         atoms, crystal, atom = _ranges(self.atom_start, index)
         edges, of_edge, edge = _ranges(self.edge_start, index)
         sizes = self.atom_start[index + 1] - self.atom_start[index]
-        first = (torch.cumsum(sizes, 0) - sizes)[of_edge]  # [E] first atom, in the batch, of each edge's crystal
-        degree = self.degree[atoms].long()
+        # [E] first atom, in the batch, of each edge's crystal
+        first = (torch.cumsum(sizes, 0) - sizes).index_select(0, of_edge)
+        degree = self.degree.index_select(0, atoms).long()
         numbers = torch.arange(len(atoms), device=index.device)
+        edge_row, reverse = rows.index_select(0, of_edge), self.reverse.index_select(0, edges).long()
         return Batch(
-            z=self.z[atoms].long(),
+            z=self.z.index_select(0, atoms).long(),
             centre=torch.repeat_interleave(numbers, degree, output_size=len(edges)),
-            neighbour=self.neighbour[edges].long() + first,
-            distance=self.distance[edges],
+            neighbour=self.neighbour.index_select(0, edges).long() + first,
+            distance=self.distance.index_select(0, edges),
             crystal=crystal,
             size=len(index),
             row=rows,
-            atom_id=ids_within(rows[crystal], atom),
-            edge_id=ids_within(rows[of_edge], edge),
-            pair_id=ids_within(rows[of_edge], torch.minimum(edge, self.reverse[edges].long())),
+            atom_id=ids_within(rows.index_select(0, crystal), atom),
+            edge_id=ids_within(edge_row, edge),
+            pair_id=ids_within(edge_row, torch.minimum(edge, reverse)),
         )
 
     def isolated_atoms(self) -> int:
@@ -168,8 +170,9 @@ def _ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For the members of each chosen group: their positions, the group's place in `index`, their number within it."""
     lengths = start[index + 1] - start[index]
     group = torch.repeat_interleave(torch.arange(len(index), device=index.device), lengths)
-    within = torch.arange(len(group), device=index.device) - (torch.cumsum(lengths, 0) - lengths)[group]
-    return start[index][group] + within, group, within
+    before = (torch.cumsum(lengths, 0) - lengths).index_select(0, group)
+    within = torch.arange(len(group), device=index.device) - before
+    return start[index].index_select(0, group) + within, group, within
 
 
 def build_graphs(

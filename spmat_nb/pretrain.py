@@ -253,8 +253,8 @@ def epoch_batches(job: Job, epoch: int) -> list[Tensor]:
 
 
 def with_used_label(settings: PretrainSettings) -> PretrainSettings:
-    """The settings without a label when the loss does not look at it, so that no record claims that it did."""
-    return settings if get_loss(settings.loss).needs_label else replace(settings, label=None)
+    """The settings without what a loss that needs no label does not look at, so that no record claims that it did."""
+    return settings if get_loss(settings.loss).needs_label else replace(settings, label=None, sampler="shuffled")
 
 
 def surrogate_classes(crystals: CrystalSet, settings: PretrainSettings) -> np.ndarray | None:

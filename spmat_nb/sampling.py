@@ -26,7 +26,7 @@ def paired_batches(classes: np.ndarray, size: int, *key: int) -> list[Tensor]:
 
     Args:
         classes: [n] class indices, -1 for not known.
-        size: wanted number of crystals a batch; batches differ from it by a few.
+        size: wanted number of crystals a batch, at least four; batches differ from it by a few.
         key: what the shuffle depends on.
     """
     order = torch.randperm(len(classes), generator=generator(*key)).numpy()

@@ -283,8 +283,9 @@ def test_views_are_drawn_anew_by_seed_and_epoch_and_the_same_to_watch(run, monke
 
 
 def test_a_run_that_saw_no_label_records_none(tiny):
-    settings = PretrainSettings(loss="barlow", label="gap_class", epochs=1, batch_size=16)
-    assert pretrain(tiny.of_split("pretrain"), settings, show=False).settings.label is None
+    settings = PretrainSettings(loss="barlow", label="gap_class", sampler="paired", epochs=1, batch_size=16)
+    used = pretrain(tiny.of_split("pretrain"), settings, show=False).settings
+    assert (used.label, used.sampler) == (None, "shuffled")
 
 
 def test_a_run_in_half_precision_learns_the_same_roughly(run):
