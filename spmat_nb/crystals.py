@@ -1,11 +1,11 @@
-"""Where crystals come from: the teaching set, a parquet file, a folder of structure files, or Python objects.
+"""Where crystals come from: teaching set, textbook set, a parquet file, a folder of structure files, or Python objects.
 
 `load` returns a `CrystalSet`: a table of targets and labels by material id, the structures in packed arrays,
 and a report of everything that was refused and why.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from . import structure_files
+from . import structure_files, textbook
 from .errors import InputError
 from .settings import teaching_set
 from .structure_files import Cell, check_cell, from_object
@@ -168,8 +168,8 @@ def load(
     """Load crystals from wherever they are.
 
     Args:
-        source: `"teaching"`, a parquet file in the schema of the teaching set, a folder of CIF and POSCAR files,
-            one such file, or a list of pymatgen `Structure` or ASE `Atoms` objects, or of such paths.
+        source: `"teaching"`, `"textbook"`, a parquet file in the schema of the teaching set, a folder of CIF and POSCAR
+            files, one such file, or a list of pymatgen `Structure` or ASE `Atoms` objects, or of such paths.
         targets: CSV of targets and labels by id for a folder or a list; a `targets.csv` in the folder is found.
         max_sites: leave out larger cells (they are not reported as refused).
         seed: for the split by formula when the data has no `split` column.
@@ -187,9 +187,9 @@ def load(
         else:
             table, cells = _from_objects(things, rejections)
         default_name = "your crystals"
-    elif source == "teaching":
-        table, cells = _from_parquet(teaching_set(), rejections, max_sites)
-        default_name = "teaching set"
+    elif source in SETS:
+        table, cells = SETS[str(source)](rejections, max_sites)
+        default_name = f"{source} set"
     else:
         path = _existing(source)
         if path.suffix == ".parquet":
@@ -217,7 +217,7 @@ def by_position(things: Iterable[Any]) -> CrystalSet:
 def _existing(source: str | Path) -> Path:
     """The path, if there is something."""
     if not Path(source).exists():
-        raise InputError(f"No file or folder {str(source)!r}. Give a path that exists, or 'teaching'.")
+        raise InputError(f"No file or folder {str(source)!r}. Give a path that exists, or one of {', '.join(map(repr, SETS))}.")
     return Path(source)
 
 
@@ -318,3 +318,15 @@ def _join_targets(table: pd.DataFrame, path: Path, rejections: Rejections) -> pd
     for lost in columns.index.difference(table.index):
         rejections.add(path.name, lost, "no usable structure has this id")
     return table.join(columns)
+
+
+def _from_teaching(rejections: Rejections, max_sites: int | None) -> tuple[pd.DataFrame, list[Cell]]:
+    return _from_parquet(teaching_set(), rejections, max_sites)
+
+
+def _from_textbook(rejections: Rejections, max_sites: int | None) -> tuple[pd.DataFrame, list[Cell]]:
+    return textbook.read()
+
+
+Reader = Callable[[Rejections, int | None], tuple[pd.DataFrame, list[Cell]]]
+SETS: dict[str, Reader] = {"teaching": _from_teaching, "textbook": _from_textbook}

@@ -252,6 +252,11 @@ def teaching_set() -> Path:
     return Path(os.environ.get("SPMAT_TEACHING_SET", PACKAGE_ROOT / "data" / "teaching.parquet"))
 
 
+def textbook_set() -> Path:
+    """The crystals that every course names; `SPMAT_TEXTBOOK_SET` names another copy."""
+    return Path(os.environ.get("SPMAT_TEXTBOOK_SET", PACKAGE_ROOT / "data" / "textbook.csv"))
+
+
 def shipped_models() -> Path:
     """The pretrained encoders that come with the project; `SPMAT_MODELS_DIR` names another folder of them."""
     return Path(os.environ.get("SPMAT_MODELS_DIR", PACKAGE_ROOT / "data" / "pretrained"))

@@ -95,7 +95,7 @@ def test_a_list_with_one_bad_thing_keeps_the_good_ones(named):
     crystals = load([named["NaCl"], "a path", named["Cu"]])
     assert list(crystals.table.index) == ["0", "2"]
     assert crystals.report[["row", "reason"]].to_numpy().tolist() == [
-        [1, "No file or folder 'a path'. Give a path that exists, or 'teaching'."]
+        [1, "No file or folder 'a path'. Give a path that exists, or one of 'teaching', 'textbook'."]
     ]
 
 
