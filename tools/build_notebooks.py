@@ -53,9 +53,11 @@ def execute(notebook: nbformat.NotebookNode, preset: str, runs: Path) -> nbforma
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop addresses in memory from text outputs, which differ from build to build."""
+    """Drop what differs from build to build: addresses in memory and the state of widgets, which show their picture."""
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             text = output.get("data", {}).get("text/plain")
             if text:
                 output["data"]["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", text)
