@@ -217,7 +217,9 @@ def by_position(things: Iterable[Any]) -> CrystalSet:
 def _existing(source: str | Path) -> Path:
     """The path, if there is something."""
     if not Path(source).exists():
-        raise InputError(f"No file or folder {str(source)!r}. Give a path that exists, or one of {', '.join(map(repr, SETS))}.")
+        raise InputError(
+            f"No file or folder {str(source)!r}. Give a path that exists, or one of {', '.join(map(repr, SETS))}."
+        )
     return Path(source)
 
 
