@@ -26,7 +26,7 @@ TAPS = 9  # Gaussians used: the nearest and four to each side; the next are at l
 BLOCK = 64  # edges summed in single precision before they are added to a sum in double precision
 SHIFT = np.float32(1.5 * 2**23)  # added to a float32 it rounds to a whole number, which then is in the lowest bits
 ONE = np.int32(127 << 23)  # the bits of 1.0
-PATIENCE = 2.0  # seconds of compiling before a line says so
+PATIENCE = 6.0  # seconds before a line says so; loops that were compiled before take less than one
 
 _allowed = True
 _kept = threading.local()
