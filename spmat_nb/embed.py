@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 from .crystals import CrystalSet
 from .diagnostics import standardise
@@ -17,6 +18,19 @@ BATCH = 512
 
 
 @torch.no_grad()
+def in_batches(module: nn.Module, graphs: GraphSet, rows: Tensor | None = None) -> Tensor:
+    """What a module says of all crystals or of some rows, in eval mode and without gradients, [rows, ...].
+
+    Args:
+        module: takes a batch; on the device of the graphs, where the answer stays.
+        graphs: of the crystals.
+        rows: positions of those wanted; all of them if None.
+    """
+    module.eval()
+    rows = torch.arange(len(graphs)) if rows is None else rows
+    return torch.cat([module(graphs.batch(index)) for index in rows.split(BATCH)])
+
+
 def embed(
     crystals: CrystalSet, model: Pretrained, graphs: GraphSet | None = None, device: str | None = None
 ) -> pd.DataFrame:
@@ -39,9 +53,7 @@ def embed(
         raise InputError(f"{crystals.name} has no crystals to embed.")
     graphs = graphs or build_graphs(crystals, model.encoder_settings.graph)
     check_graphs(graphs, model.encoder_settings, crystals)
-    graphs, encoder = graphs.to(place), model.encoder.to(place).eval()
-    parts = torch.arange(len(graphs)).split(BATCH)
-    values = torch.cat([encoder(graphs.batch(index)).cpu() for index in parts]).numpy()
+    values = in_batches(model.encoder.to(place), graphs.to(place)).cpu().numpy()
     names = [f"e{i}" for i in range(values.shape[1])]
     return pd.DataFrame(values, index=crystals.table.index, columns=names)
 

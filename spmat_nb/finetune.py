@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .crystals import CrystalSet
-from .embed import BATCH
+from .embed import in_batches
 from .errors import InputError, TrainingError
 from .graphs import GraphSet, build_graphs
 from .labels import get_label
@@ -195,7 +195,7 @@ def prepare(
     embeddings = None
     if settings.train != "all":
         model.encoder.requires_grad_(False)
-        embeddings = frozen_embeddings(model.encoder, graphs)
+        embeddings = in_batches(model.encoder, graphs)
     return Task(model, source.encoder_settings, origin, source, settings, usable, graphs, values, rows, embeddings)
 
 
@@ -245,14 +245,6 @@ def check_known(values: Tensor, rows: dict[str, Tensor], settings: FinetuneSetti
                 f"The target {target!r} is known for {train} training and {val} validation crystals; "
                 "at least 2 and 1 are needed."
             )
-
-
-@torch.no_grad()
-def frozen_embeddings(encoder: nn.Module, graphs: GraphSet) -> Tensor:
-    """Embeddings of all crystals, [crystals, hidden], for an encoder that stays as it is."""
-    encoder.eval()
-    parts = torch.arange(len(graphs)).split(BATCH)
-    return torch.cat([encoder(graphs.batch(index)) for index in parts])
 
 
 def train_epoch(task: Task, optimiser: torch.optim.Optimizer, epoch: int, stop: Event | None) -> dict[str, float]:

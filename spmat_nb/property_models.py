@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from . import checkpoints
 from .crystals import CrystalSet
-from .embed import BATCH
+from .embed import BATCH, in_batches
 from .encoders import make_encoder
 from .files import write_json, write_text
 from .graphs import Batch, GraphSet, build_graphs
@@ -137,12 +137,9 @@ def load_finetuned(folder: str | Path) -> Finetuned:
     return Finetuned(model.eval(), sizes, settings, history, config["metrics"], predictions)
 
 
-@torch.no_grad()
 def predict_all(model: PropertyModel, graphs: GraphSet, rows: Tensor | None = None) -> np.ndarray:
     """Predictions for all crystals or for some rows, in the units of the targets, [B, T]."""
-    model.eval()
-    rows = torch.arange(len(graphs)) if rows is None else rows
-    return torch.cat([model(graphs.batch(index)).cpu() for index in rows.split(BATCH)]).numpy()
+    return in_batches(model, graphs, rows).cpu().numpy()
 
 
 def predict(crystals: CrystalSet, tuned: Finetuned, device: str | None = None) -> pd.DataFrame:

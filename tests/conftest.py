@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
-from spmat_nb import fused
+from spmat_nb import fused, plots
 from spmat_nb.crystals import load
 from spmat_nb.graphs import build_graphs
 from spmat_nb.settings import EncoderSettings
@@ -48,6 +49,15 @@ def clean_environment(tmp_path_factory):
         torch.set_num_threads(1)
         fused.compiled_loops()  # else the first test to train would see the line about compiling
         yield
+
+
+@pytest.fixture
+def fresh_figures():
+    """The style of the lessons, and no figure left behind."""
+    with plt.rc_context():
+        plots.use_style()
+        yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 """Each check of embeddings calls the right answer right and names the mistake; the stored maps fit the crystals."""
 
+import answers
 import numpy as np
 import pandas as pd
 import pytest
+from answers import assert_names
 
 from spmat_nb import settings
 from spmat_nb.checks.embeddings import check_knn_purity, check_neighbours_kept, check_place
@@ -37,17 +39,7 @@ def answer(old, new):
 
 
 def function(source, *changes):
-    """The function of a source with some of its text replaced, which must be there."""
-    for old, new in changes:
-        assert old in source, old
-        source = source.replace(old, new)
-    names = {"np": np}
-    exec(source, names)
-    return names["answer"]
-
-
-def assert_names(outcome, words):
-    assert outcome.state == "wrong" and words in str(outcome), str(outcome)
+    return answers.function(source, *changes, np=np)
 
 
 @pytest.mark.parametrize(

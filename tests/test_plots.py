@@ -2,18 +2,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, legend
 
 from spmat_nb import plots
 from spmat_nb.labels import LABELS
 from spmat_nb.vocabulary import MISSING, TARGETS
 
-
-@pytest.fixture(autouse=True)
-def fresh():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("fresh_figures")
 
 
 @pytest.fixture
@@ -24,16 +19,6 @@ def ax():
 @pytest.fixture
 def coordinates():
     return pd.DataFrame(np.random.default_rng(0).random((40, 2)), columns=["x", "y"])
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def draw(ax):
-    """Everything is only computed when it is drawn; a warning is an error here."""
-    ax.figure.canvas.draw()
-    return ax
 
 
 def test_the_style_makes_opaque_figures():

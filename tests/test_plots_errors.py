@@ -2,33 +2,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, legend
 
-from spmat_nb import plots, plots_errors
+from spmat_nb import plots_errors
 from spmat_nb.vocabulary import TARGETS
 
 TARGET = TARGETS["formation_energy_per_atom"]
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("fresh_figures")
 
 
 @pytest.fixture
 def ax():
     return plt.figure(layout="constrained").add_subplot()
-
-
-def draw(ax):
-    ax.figure.canvas.draw()
-    return ax
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_paired_changes_say_mean_and_range(ax):

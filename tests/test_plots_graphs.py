@@ -3,19 +3,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawn import draw, legend
 
-from spmat_nb import augment, plots, plots_graphs
+from spmat_nb import augment, plots_graphs
 from spmat_nb.crystals import load
 from spmat_nb.draws import Draws
 from spmat_nb.graphs import build_graph, build_graphs
 
-
-@pytest.fixture(autouse=True)
-def fresh():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("fresh_figures")
 
 
 @pytest.fixture
@@ -38,18 +33,8 @@ def salt(graphs):
     return graphs.batch(torch.tensor([0]))
 
 
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
 def texts(ax):
     return [text.get_text() for text in ax.texts]
-
-
-def draw(ax):
-    """Everything is only computed when it is drawn; a warning is an error here."""
-    ax.figure.canvas.draw()
-    return ax
 
 
 def test_elements_differ_in_colour_and_marker():

@@ -2,32 +2,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, legend
 
-from spmat_nb import plots, plots_models
+from spmat_nb import plots_models
 from spmat_nb.elements import FEATURES, element_table
 
-
-@pytest.fixture(autouse=True)
-def fresh():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("fresh_figures")
 
 
 @pytest.fixture
 def ax():
     return plt.figure().add_subplot()
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def draw(ax):
-    """Everything is only computed when it is drawn; a warning is an error here."""
-    ax.figure.canvas.draw()
-    return ax
 
 
 def filled(ax):
