@@ -1,11 +1,11 @@
-"""Where crystals come from: teaching set, textbook set, a parquet file, a folder of structure files, or Python objects.
+"""Crystals with everything known about them, wherever they come from.
 
 `load` returns a `CrystalSet`: a table of targets and labels by material id, the structures in packed arrays,
-and a report of everything that was refused and why.
+and reports of what was refused and of what was odd. `docs/inputs.md` says what is taken and what is not.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,33 +13,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from . import structure_files, textbook
-from .errors import InputError
+from . import materials_project, textbook
+from .cells import Cell
+from .errors import InputError, StrictError
+from .policy import Note, refuse
 from .settings import teaching_set
-from .structure_files import Cell, check_cell, from_object
-from .tables import STRUCTURE_COLUMNS, read_by_id, split_by_formula, unpack_structure_columns
+from .sources import (
+    Gathered,
+    Intake,
+    frame,
+    from_csv,
+    from_folder,
+    from_objects,
+    from_parquet,
+    from_paths,
+    join_targets,
+)
+from .table_checks import about_label, about_split, about_target, about_values
+from .tables import split_by_formula
 from .vocabulary import get_target
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 SPLITS = ("pretrain", "train", "val", "test")
-REPORT_COLUMNS = ("source", "row", "reason")
-
-
-@dataclass
-class Rejections:
-    """What could not be used, one entry a structure."""
-
-    entries: list[tuple[str, object, str]] = field(default_factory=list)
-
-    def add(self, source: str, row: object, reason: str) -> None:
-        """Note that `row` of `source` was skipped."""
-        self.entries.append((source, row, reason))
-
-    def frame(self) -> pd.DataFrame:
-        """The report as a table with the columns source, row and reason."""
-        return pd.DataFrame(self.entries, columns=list(REPORT_COLUMNS))
+SHOWN = 20  # refusals that the text of an error lists
 
 
 class StructureView(Sequence):
@@ -67,14 +65,16 @@ class CrystalSet:
     Attributes:
         table: one row a crystal, indexed by `material_id` (text); targets, label columns, `formula`, `split`.
         cells: lattice (rows are vectors, A), atomic numbers and fractional coordinates, in the table's order.
-        report: what was refused: source, row, reason.
+        report: what was refused: source, row, reason, and cause (a key of `policy.POLICY`).
         name: what figures call the set.
+        warned: what was odd but accepted, in the same columns.
     """
 
     table: pd.DataFrame
     cells: tuple[Cell, ...]
     report: pd.DataFrame
     name: str
+    warned: pd.DataFrame = field(default_factory=lambda: frame([]))
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -145,8 +145,42 @@ class CrystalSet:
                 "them in the loss (FinetuneSettings(missing='mask'), --mask-missing)."
             )
         if missing == "drop" and not finite.all():
-            return self.select(finite).with_target(key)
-        return replace(self, table=self.table.assign(**{key: values.where(finite)}))
+            kept = self.select(finite).with_target(key)
+            return kept.noted("missing-left-out", f"{(~finite).sum()} of {len(self)} crystals have no {key!r}", key)
+        known = replace(self, table=self.table.assign(**{key: values.where(finite)}))
+        if finite.all():
+            return known
+        return known.noted("missing-masked", f"{(~finite).sum()} of {len(self)} crystals have no {key!r}", key)
+
+    def check(self, *targets: str, label: str | None = None) -> pd.DataFrame:
+        """What is odd about targets, a label and the split, before a training: source, row, reason, cause.
+
+        Args:
+            targets: columns; none for all known targets that the table has.
+            label: key of a label, as in `labels.get_label`.
+
+        Raises:
+            InputError: the data lack one of them.
+            SettingsError: unknown label.
+        """
+        found = about_target(self.table, self.name, targets) + about_split(self.table)
+        return frame([*self._rows(found), *self._rows(about_label(self.table, label) if label else [])])
+
+    def _rows(self, notes: Iterable[Note], row: object = "") -> list[tuple[str, object, str, str]]:
+        return [(self.name, row, note.reason, note.cause) for note in notes]
+
+    def noted(self, key: str, detail: str, row: object = "") -> "CrystalSet":
+        """The same crystals with one more line in `warned`, under a key of the policy."""
+        more = frame(self._rows([Note(key, detail)], row))
+        return replace(self, warned=pd.concat([self.warned, more], ignore_index=True))
+
+    def input_report(self) -> pd.DataFrame:
+        """Every crystal, warning and refusal in one table: verdict, source, row, reason, cause."""
+        accepted = pd.DataFrame({"source": self.name, "row": self.table.index})
+        parts = {"accepted": accepted, "accepted with a warning": self.warned, "refused": self.report}
+        return pd.concat([part.assign(verdict=verdict) for verdict, part in parts.items()], ignore_index=True)[
+            ["verdict", "source", "row", "reason", "cause"]
+        ].fillna("")
 
     def fingerprint(self) -> str:
         """SHA-256 over the ids and structures: equal sets have equal fingerprints."""
@@ -164,43 +198,38 @@ def load(
     max_sites: int | None = None,
     seed: int = 0,
     name: str | None = None,
+    strict: bool = False,
+    workers: int | None = None,
+    show: bool = True,
 ) -> CrystalSet:
     """Load crystals from wherever they are.
 
     Args:
-        source: `"teaching"`, `"textbook"`, a parquet file in the schema of the teaching set, a folder of CIF and POSCAR
-            files, one such file, or a list of pymatgen `Structure` or ASE `Atoms` objects, or of such paths.
+        source: `"teaching"`, `"textbook"`, a parquet file in the schema of the teaching set, a CSV of paths and
+            targets, a folder of structure files, one such file, or a list of pymatgen `Structure` or ASE `Atoms`
+            objects, or of paths. Structure files are CIF, POSCAR, extended XYZ, pymatgen JSON, ASE databases and
+            trajectories; several structures of one file have the ids `file-0`, `file-1`, ...
         targets: CSV of targets and labels by id for a folder or a list; a `targets.csv` in the folder is found.
         max_sites: leave out larger cells (they are not reported as refused).
         seed: for the split by formula when the data has no `split` column.
         name: what to call the set in figures and messages.
+        strict: raise when anything is refused, after all has been read.
+        workers: processes that read files; None for one a core from 2,000 files on.
+        show: report progress where there are many files.
 
     Raises:
         InputError: nothing there, nothing usable, or a table that cannot be read.
+        StrictError: something was refused, and `strict` is set.
     """
-    rejections = Rejections()
-    if not isinstance(source, str | Path):
-        things = list(source)
-        if all(isinstance(thing, str | Path) for thing in things):
-            paths = [path for thing in things for path in structure_files.find(_existing(thing))]
-            table, cells = _from_files(paths, rejections)
-        else:
-            table, cells = _from_objects(things, rejections)
-        default_name = "your crystals"
-    elif source in SETS:
-        table, cells = SETS[str(source)](rejections, max_sites)
-        default_name = f"{source} set"
-    else:
-        path = _existing(source)
-        if path.suffix == ".parquet":
-            table, cells = _from_parquet(path, rejections, max_sites)
-        else:
-            table, cells = _from_files(structure_files.find(path), rejections)
-            targets = targets or (path / "targets.csv" if (path / "targets.csv").is_file() else None)
-        default_name = path.resolve().stem
+    intake = Intake(workers, show)
+    (table, cells), default_name, found = _gather(source, intake, max_sites)
+    targets = targets or found
     if targets is not None:
-        table = _join_targets(table, Path(targets), rejections)
-    return _finish(table, cells, rejections, max_sites, seed, name or default_name)
+        table = join_targets(table, Path(targets), intake)
+    crystals = _finish(table, cells, intake, max_sites, seed, name or default_name)
+    if strict and len(crystals.report):
+        raise StrictError(_all_refusals(crystals.report), crystals.report)
+    return crystals
 
 
 def by_position(things: Iterable[Any]) -> CrystalSet:
@@ -209,9 +238,48 @@ def by_position(things: Iterable[Any]) -> CrystalSet:
     Raises:
         InputError: none of them can be used.
     """
-    rejections = Rejections()
-    table, cells = _from_objects(things, rejections)
-    return _finish(table, cells, rejections, None, 0, "your crystals")
+    intake = Intake()
+    table, cells = from_objects(things, intake)
+    return _finish(table, cells, intake, None, 0, "your crystals")
+
+
+def from_materials_project(
+    path: str | Path = "materials_project.parquet",
+    query: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    **options: Any,
+) -> CrystalSet:
+    """Crystals of the Materials Project, downloaded once with a key of your own and then read from the file.
+
+    Args:
+        path: parquet file in our schema; `materials_project.provenance_of` is its record.
+        query: arguments of the client's `materials.summary.search`; by default all materials (the paper's query).
+        key: by default that of `MP_API_KEY`.
+        options: further ones of `materials_project.download`.
+
+    Raises:
+        SpmatError: as for `materials_project.download` and `load`.
+    """
+    return load(materials_project.download(path, query, key, **options))
+
+
+def _gather(
+    source: "str | Path | Iterable[Any]", intake: Intake, max_sites: int | None
+) -> tuple[Gathered, str, Path | None]:
+    """Table and cells, a name for the set, and a file of targets that was found beside it."""
+    if not isinstance(source, str | Path):
+        things = list(source)
+        paths = all(isinstance(thing, str | Path) for thing in things)
+        return (from_paths if paths else from_objects)(things, intake), "your crystals", None
+    if source in SETS:
+        return SETS[str(source)](intake, max_sites), f"{source} set", None
+    path = _existing(source)
+    if path.suffix == ".parquet":
+        gathered = from_parquet(path, intake, max_sites)
+    else:
+        gathered = (from_csv if path.suffix == ".csv" else from_folder)(path, intake)
+    beside = path / "targets.csv"
+    return gathered, path.resolve().stem, beside if beside.is_file() else None
 
 
 def _existing(source: str | Path) -> Path:
@@ -224,16 +292,16 @@ def _existing(source: str | Path) -> Path:
 
 
 def _finish(
-    table: pd.DataFrame, cells: list[Cell], rejections: Rejections, max_sites: int | None, seed: int, name: str
+    table: pd.DataFrame, cells: list[Cell], intake: Intake, max_sites: int | None, seed: int, name: str
 ) -> CrystalSet:
     """Drop repeated ids and large cells, add formulas and a split where there are none."""
     repeated = table.index.duplicated()
     for material_id in table.index[repeated]:
-        rejections.add(name, material_id, "an earlier entry has the same id")
+        intake.refuse(name, material_id, refuse("id-repeated", "an earlier entry has the same id"))
     sizes = np.array([len(cell.numbers) for cell in cells], dtype=np.int64)
     keep = ~repeated & (sizes <= max_sites if max_sites else True)
     if not keep.any():
-        raise InputError(_nothing_usable(name, rejections, max_sites if len(cells) else None))
+        raise InputError(_nothing_usable(name, intake, max_sites if len(cells) else None))
     kept = [cell for cell, good in zip(cells, keep, strict=True) if good]
     table = table[keep].assign(nsites=sizes[keep])
     if "formula" not in table or table["formula"].isna().any():
@@ -244,91 +312,30 @@ def _finish(
     elif not table["split"].isin(SPLITS).all():
         odd = table["split"][~table["split"].isin(SPLITS)]
         raise InputError(f"{name}: {odd.index[0]!r} has split {odd.iloc[0]!r}; known: {', '.join(SPLITS)}.")
-    return CrystalSet(table, tuple(kept), rejections.frame(), name)
+    intake.warn(name, "", about_values(table))
+    return CrystalSet(table, tuple(kept), frame(intake.refused), name, frame(intake.warned))
 
 
-def _nothing_usable(name: str, rejections: Rejections, max_sites: int | None) -> str:
-    reasons = "; ".join(f"{source} {row}: {reason}" for source, row, reason in rejections.entries[:3])
+def _nothing_usable(name: str, intake: Intake, max_sites: int | None) -> str:
+    reasons = "; ".join(f"{source} {row}: {reason}" for source, row, reason, _ in intake.refused[:3])
     limit = f" of at most {max_sites} sites" if max_sites else ""
     return f"No usable crystal{limit} in {name}. " + (f"Refused: {reasons}" if reasons else "")
 
 
-def _from_parquet(path: Path, rejections: Rejections, max_sites: int | None) -> tuple[pd.DataFrame, list[Cell]]:
-    """Read the parquet schema of the teaching set; a bad row is reported by its number."""
-    if not path.is_file():
-        raise InputError(f"No file {str(path)!r}; a clone of the project has the teaching set in its data folder.")
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path.name} cannot be read as parquet ({error}). Is the download complete?") from error
-    absent = [c for c in ("material_id", *STRUCTURE_COLUMNS) if c not in table]
-    if absent:
-        raise InputError(f"{path.name} lacks the column(s) {', '.join(absent)} of the schema in data/README.md.")
-    cells, keep = [], np.zeros(len(table), dtype=bool)
-    columns = [table[c] for c in STRUCTURE_COLUMNS]
-    for row, (parameters, numbers, frac) in enumerate(zip(*columns, strict=True)):
-        if max_sites and numbers is not None and len(numbers) > max_sites:
-            continue
-        try:
-            cells.append(check_cell(unpack_structure_columns(parameters, numbers, frac)))
-            keep[row] = True
-        except InputError as error:
-            rejections.add(path.name, row, str(error))
-    table = table.loc[keep].drop(columns=list(STRUCTURE_COLUMNS))
-    return table.assign(material_id=table["material_id"].astype(str)).set_index("material_id"), cells
+def _all_refusals(report: pd.DataFrame) -> str:
+    """The sentence of a strict refusal."""
+    listed = [f"{line.source} {line.row}".strip() + f": {line.reason}" for line in report.head(SHOWN).itertuples()]
+    more = [f"and {len(report) - SHOWN} more"] if len(report) > SHOWN else []
+    return f"{len(report)} inputs are refused, and strict reading allows none. " + "; ".join([*listed, *more])
 
 
-def _from_files(paths: list[Path], rejections: Rejections) -> tuple[pd.DataFrame, list[Cell]]:
-    """Read structure files; the id is the file's name without its ending."""
-    ids, cells = [], []
-    for path in paths:
-        try:
-            cells.append(check_cell(structure_files.read(path)))
-            ids.append(path.stem if path.suffix.lower() in structure_files.SUFFIXES else path.name)
-        except InputError as error:
-            rejections.add(path.name, "", str(error))
-    return pd.DataFrame(index=pd.Index(ids, name="material_id", dtype=str)), cells
+def _from_teaching(intake: Intake, max_sites: int | None) -> Gathered:
+    return from_parquet(teaching_set(), intake, max_sites)
 
 
-def _from_objects(objects: Iterable[Any], rejections: Rejections) -> tuple[pd.DataFrame, list[Cell]]:
-    """Take pymatgen structures, ASE atoms and paths of files; the id is the position in the list."""
-    ids, cells = [], []
-    for row, thing in enumerate(objects):
-        try:
-            is_path = isinstance(thing, str | Path)
-            cells.append(check_cell(structure_files.read(_existing(thing)) if is_path else from_object(thing)))
-            ids.append(str(row))
-        except InputError as error:
-            rejections.add("list", row, str(error))
-    return pd.DataFrame(index=pd.Index(ids, name="material_id", dtype=str)), cells
-
-
-def _join_targets(table: pd.DataFrame, path: Path, rejections: Rejections) -> pd.DataFrame:
-    """Add the columns of a CSV by id; ids without a structure are reported, missing values stay missing."""
-    if not path.is_file():
-        raise InputError(f"No file {str(path)!r} with targets.")
-    try:
-        columns = read_by_id(path)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path.name} cannot be read as CSV: {error}") from error
-    key = columns.index.name
-    if columns.index.has_duplicates:
-        twice = columns.index[columns.index.duplicated()][0]
-        raise InputError(f"{path.name}: the id {twice!r} appears more than once; keep one line for each structure.")
-    if not columns.index.isin(table.index).any():
-        raise InputError(f"{path.name}: no id matches a structure. Ids are file names without ending, in {key!r}.")
-    for lost in columns.index.difference(table.index):
-        rejections.add(path.name, lost, "no usable structure has this id")
-    return table.join(columns)
-
-
-def _from_teaching(rejections: Rejections, max_sites: int | None) -> tuple[pd.DataFrame, list[Cell]]:
-    return _from_parquet(teaching_set(), rejections, max_sites)
-
-
-def _from_textbook(rejections: Rejections, max_sites: int | None) -> tuple[pd.DataFrame, list[Cell]]:
+def _from_textbook(intake: Intake, max_sites: int | None) -> Gathered:
     return textbook.read()
 
 
-Reader = Callable[[Rejections, int | None], tuple[pd.DataFrame, list[Cell]]]
+Reader = Callable[[Intake, int | None], Gathered]
 SETS: dict[str, Reader] = {"teaching": _from_teaching, "textbook": _from_textbook}

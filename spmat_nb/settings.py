@@ -268,6 +268,11 @@ def real_data() -> Path | None:
     return Path(folder) if folder else None
 
 
+def materials_project_key() -> str | None:
+    """The key of `MP_API_KEY` for the Materials Project, or None."""
+    return os.environ.get("MP_API_KEY")
+
+
 def cache_dir() -> Path:
     """Where packed graphs are kept: `SPMAT_CACHE_DIR`, else `spmat_nb` in the user's cache folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))

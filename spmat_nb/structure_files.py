@@ -1,76 +1,50 @@
-"""One structure in, checked arrays out: CIF and POSCAR files, pymatgen structures, ASE atoms."""
+"""Structure files, one or thousands: found, read and checked; each with what was odd or why it was refused."""
 
-import warnings
-from dataclasses import dataclass
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+from .cells import PERIODIC, Cell, check_cell, from_object
+from .errors import InputError, RefusedError
+from .formats import ENDINGS, POSCAR_NAMES, base_name, format_by_name, structures_in
+from .policy import Note, Notes, fault, refuse
+from .progress import Progress
+from .readers import parsed
+from .texts import COMPRESSED, inside
 
-from .errors import InputError
+__all__ = ["PERIODIC", "Cell", "Reading", "check_cell", "find", "from_object", "read", "read_file", "read_files"]
 
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
-
-SUFFIXES = (".cif", ".vasp", ".poscar")
-PREFIXES = ("POSCAR", "CONTCAR")
-MAX_ELEMENT = 100
-SHORTEST = 0.5  # A; no two nuclei of a crystal come closer
-SMALLEST_VOLUME = 1.0  # A3 an atom
-LARGEST_VOLUME = 1e6  # A3 an atom; the search for neighbours needs memory in proportion
-PERIODIC = np.ones(3, dtype=np.int64)
+CHUNK = 32  # files that a process reads between two reports
+MANY = 500  # files that take some seconds: a bar is shown
+PAY = 2000  # files from which on several processes gain more than their start costs
+MOST_WORKERS = 8
+KINDS = f"{', '.join(ENDINGS)}, all but .db and .traj also with {', '.join(COMPRESSED)}"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A crystal as arrays: lattice vectors in rows [3, 3] (A), numbers [N], fractional coordinates [N, 3]."""
+class Reading:
+    """What became of one structure.
 
-    lattice: np.ndarray
-    numbers: np.ndarray
-    frac: np.ndarray
-
-    def structure(self) -> "Structure":
-        """As a pymatgen structure."""
-        from pymatgen.core import Structure
-
-        return Structure(self.lattice, self.numbers.tolist(), self.frac)
-
-    def formula(self) -> str:
-        """Reduced formula."""
-        from pymatgen.core import Composition, Element
-
-        numbers, counts = np.unique(self.numbers, return_counts=True)
-        amounts = {Element.from_Z(int(z)): int(n) for z, n in zip(numbers, counts, strict=True)}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # noble gases have no electronegativity to sort by
-            return Composition(amounts).reduced_formula
-
-
-def check_cell(cell: Cell) -> Cell:
-    """Return the cell if it can be a crystal.
-
-    Raises:
-        InputError: no atoms, unknown elements, values that are not finite, no volume, or atoms on top of each other.
+    Attributes:
+        source: file name, or `list`.
+        row: which one of the source; nothing where it has but one.
+        material_id: its id.
+        cell: the crystal, or None if it was refused.
+        values: further columns of the table.
+        notes: what was odd.
+        error: why it was refused, or None.
     """
-    from pymatgen.optimization.neighbors import find_points_in_spheres
 
-    if len(cell.numbers) == 0:
-        raise InputError("the cell has no atoms")
-    if cell.numbers.min() < 1 or cell.numbers.max() > MAX_ELEMENT:
-        raise InputError(f"atomic numbers must be 1 to {MAX_ELEMENT}")
-    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all()):
-        raise InputError("the cell or the coordinates are not all finite numbers")
-    volume = abs(float(np.linalg.det(cell.lattice))) / len(cell.numbers)
-    if not SMALLEST_VOLUME <= volume <= LARGEST_VOLUME:
-        raise InputError(f"{volume:.3g} A3 an atom is no crystal; check the cell and its scale factor")
-    points = np.ascontiguousarray((cell.frac % 1.0) @ cell.lattice)
-    lattice = np.ascontiguousarray(cell.lattice, dtype=np.float64)
-    # min_r sets the size of the search bins; small bins make large cells slow.
-    *_, distances = find_points_in_spheres(points, points, SHORTEST, PERIODIC, lattice, 1e-8, min_r=3.0)
-    if len(distances) > len(points):  # every atom finds itself
-        shortest = np.sort(distances)[len(points)]
-        raise InputError(f"two atoms are {shortest:.2f} A apart (at least {SHORTEST} A); partial occupancy or a typo?")
-    return cell
+    source: str
+    row: object
+    material_id: str = ""
+    cell: Cell | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[Note] = ()
+    error: RefusedError | None = None
 
 
 def find(path: Path) -> list[Path]:
@@ -79,75 +53,148 @@ def find(path: Path) -> list[Path]:
     Raises:
         InputError: a file of an unknown kind, or a folder without structure files.
     """
-    kinds = f"{', '.join(SUFFIXES)} or a name that begins with {' or '.join(PREFIXES)}"
-    if path.is_file():
-        if not _is_structure_file(path):
-            raise InputError(f"{path.name} is not a structure file this loader knows ({kinds}) nor .parquet.")
+    known = f"{KINDS}, or a name that begins with {' or '.join(POSCAR_NAMES)}"
+    if not path.is_dir():
+        if format_by_name(path) is None:
+            raise InputError(f"{path.name} is not a structure file this loader knows ({known}) nor .parquet nor .csv.")
         return [path]
-    found = sorted(p for p in path.iterdir() if p.is_file() and _is_structure_file(p))
+    found = [p for p in _files(path) if format_by_name(p) is not None]
     if not found:
-        raise InputError(f"The folder {str(path)!r} has no structure files ({kinds}).")
+        deeper = next((p for p in path.glob("*/*") if p.is_file() and format_by_name(p) is not None), None)
+        hint = " Its subfolders have some: give their paths as a list." if deeper else ""
+        raise InputError(f"The folder {str(path)!r} has no structure files ({known}).{hint}")
     return found
 
 
-def _is_structure_file(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES or path.name.upper().startswith(PREFIXES)
+def others(folder: Path) -> list[str]:
+    """Names of the files in a folder that `find` leaves out, without hidden ones and CSV tables."""
+    names = [shown(p) for p in _files(folder) if format_by_name(p) is None and p.suffix != ".csv"]
+    return [name for name in names if not name.startswith(".")]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if not p.is_dir())
+    except OSError as error:
+        raise fault(folder.name, error) from error
 
 
 def read(path: Path) -> Cell:
-    """Read one CIF or POSCAR file.
+    """Read a file with one structure.
 
     Raises:
-        InputError: it cannot be parsed, has no structure or several, or is disordered.
+        InputError: it cannot be read, has no structure or several, or one that cannot be used.
     """
-    from pymatgen.io.cif import CifParser
-    from pymatgen.io.vasp import Poscar
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            if path.suffix.lower() == ".cif":
-                structures = CifParser(str(path)).parse_structures(primitive=False)
-            else:
-                poscar = Poscar.from_str(path.read_text())
-                if not poscar.true_names:
-                    raise InputError("it does not name its elements; write them in the line above the counts")
-                structures = [poscar.structure]
-        except Exception as error:  # parsers raise every kind; the file's name and cause are what matters
-            raise InputError(_cause(error, caught)) from error
-    if len(structures) != 1:
-        raise InputError(f"{len(structures)} structures in one file; save each in its own")
-    cell = from_object(structures[0])
-    for warning in caught:
-        text = " ".join(str(warning.message).split())
-        if "Defaulting to P1" in text or "Incorrect stoichiometry" in text:
-            raise InputError(f"the structure is not the one its file describes (formula or symmetry): {text[:200]}")
+    readings = read_file(Path(path))
+    if len(readings) > 1:
+        raise InputError(f"{Path(path).name}: {len(readings)} structures in one file; load them with crystals.load")
+    cell, error = readings[0].cell, readings[0].error
+    if error is not None or cell is None:
+        raise error or InputError(f"{Path(path).name}: no structure")
     return cell
 
 
-def _cause(error: Exception, caught: list[warnings.WarningMessage]) -> str:
-    """Pymatgen often keeps the cause in a warning and raises something vague."""
-    texts = [str(error), *(str(w.message) for w in caught)]
-    return "cannot be read (is the file complete?): " + "; ".join(
-        dict.fromkeys(" ".join(t.split())[:200] for t in texts if t)
-    )
+def read_file(path: Path, folder: Path | None = None) -> list[Reading]:
+    """All structures of one file, good or refused.
 
-
-def from_object(thing: Any) -> Cell:
-    """A pymatgen `Structure` or ASE `Atoms` as arrays.
+    Args:
+        path: the file.
+        folder: the folder that it must lie in, links followed.
 
     Raises:
-        InputError: another type, a molecule, or a disordered structure.
+        MachineError: it cannot be opened.
     """
-    from pymatgen.core import Structure
+    readings: list[Reading] = []
+    notes = Notes()
+    try:
+        own = id_of(path)
+        if folder is not None:
+            inside(path, folder)
+        for found in structures_in(path, notes):
+            name = found.name if found.is_id or not found.name else f"{own}-{found.name}"
+            readings.append(checked(found.build, path.name, found.name, name or own, notes.items, found.values))
+    except RefusedError as error:
+        readings.append(Reading(shown(path), "", error=error.of(shown(path))))
+    if not readings:
+        readings.append(Reading(path.name, "", error=refuse("no-structure", "no structure in it", path.name)))
+    return readings
 
-    if hasattr(thing, "get_scaled_positions"):
-        if not all(thing.pbc):
-            raise InputError("the atoms are not periodic in all three directions; set pbc=True if they are a crystal")
-        return Cell(np.array(thing.cell), np.asarray(thing.numbers, np.int64), thing.get_scaled_positions(wrap=True))
-    if not isinstance(thing, Structure):
-        raise InputError(f"a {type(thing).__name__} is neither a pymatgen Structure nor ASE Atoms")
-    if not thing.is_ordered:
-        site = next(s for s in thing if not s.is_ordered)
-        raise InputError(f"disordered: site {site.species_string} is shared or partly occupied; order it first")
-    return Cell(np.array(thing.lattice.matrix), np.array(thing.atomic_numbers, np.int64), np.array(thing.frac_coords))
+
+def checked(
+    build: Callable[[], Any], source: str, row: object, own: str, before: Sequence[Note] = (), values: Any = None
+) -> Reading:
+    """Convert and check one structure.
+
+    Args:
+        build: gives the object of pymatgen or ASE, or refuses.
+        source: file name, or `list`.
+        row: which one of it.
+        own: its id.
+        before: what was odd about its file.
+        values: further columns of the table.
+    """
+    notes = Notes()
+    notes.items.extend(before)
+    try:
+        cell = check_cell(from_object(parsed(build), notes), notes)
+    except RefusedError as error:
+        place = f"{source} {row}".strip()
+        return Reading(source, row, own, notes=notes.items, error=error.of(place))
+    return Reading(source, row, own, cell, values or {}, notes.items)
+
+
+def id_of(path: Path) -> str:
+    """The id of a file: its name without its ending, in Unicode's form NFC, as tables have it.
+
+    Raises:
+        FileError: the name is no text that a table can hold.
+    """
+    name = base_name(path)
+    name = Path(name).stem if Path(name).suffix.lower() in ENDINGS else name
+    if not name.isprintable():  # surrogates, which stand for undecodable bytes, are not printable either
+        raise refuse("bad-name", "the name has characters that no table can hold")
+    return unicodedata.normalize("NFC", name)
+
+
+def shown(path: Path) -> str:
+    """The name of a file as it can be printed anywhere."""
+    return path.name.encode("utf-8", "backslashreplace").decode()
+
+
+def read_files(
+    paths: Sequence[Path], folder: Path | None = None, workers: int | None = None, show: bool = True
+) -> Iterator[list[Reading]]:
+    """The structures of each of many files, in their order.
+
+    Args:
+        paths: the files.
+        folder: the folder that they must lie in.
+        workers: processes; None for one a core (at most 8) from 2,000 files on.
+        show: report progress where there are many files.
+
+    Raises:
+        MachineError: a file cannot be opened.
+    """
+    if workers is None:
+        workers = min(os.cpu_count() or 1, MOST_WORKERS) if len(paths) >= PAY else 1
+    with Progress("read", len(paths), show and len(paths) >= MANY, unit="file", pause=5.0) as bar:
+        for readings in _side_by_side(paths, folder, workers):
+            yield readings
+            bar.report()
+
+
+def _side_by_side(paths: Sequence[Path], folder: Path | None, workers: int) -> Iterator[list[Reading]]:
+    """The readings of each file, in order, from one process or several."""
+    if workers == 1:
+        yield from (read_file(path, folder) for path in paths)
+        return
+    from joblib import Parallel, delayed
+
+    chunks = (paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK))
+    jobs = (delayed(_read_chunk)(chunk, folder) for chunk in chunks)
+    for chunk in Parallel(n_jobs=workers, return_as="generator")(jobs):
+        yield from chunk
+
+
+def _read_chunk(paths: Iterable[Path], folder: Path | None) -> list[list[Reading]]:
+    return [read_file(path, folder) for path in paths]

@@ -94,8 +94,8 @@ def test_a_list_of_paths_is_loaded(folder):
 def test_a_list_with_one_bad_thing_keeps_the_good_ones(named):
     crystals = load([named["NaCl"], "a path", named["Cu"]])
     assert list(crystals.table.index) == ["0", "2"]
-    assert crystals.report[["row", "reason"]].to_numpy().tolist() == [
-        [1, "No file or folder 'a path'. Give a path that exists, or one of 'teaching', 'textbook'."]
+    assert crystals.report[["row", "reason", "cause"]].to_numpy().tolist() == [
+        [1, "no file 'a path'; check the path", "missing"]
     ]
 
 
@@ -104,8 +104,8 @@ def test_one_broken_file_of_eleven_is_named_with_its_reason(folder):
     (folder / "broken.cif").write_text(text)
     crystals = load(folder)
     assert len(crystals) == 10
-    ((source, _, reason),) = crystals.report.to_numpy().tolist()
-    assert source == "broken.cif" and "could not convert" in reason and "'?'" in reason
+    ((source, _, reason, cause),) = crystals.report.to_numpy().tolist()
+    assert (source, cause) == ("broken.cif", "no-cell") and "_cell_length_a is '?'" in reason
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere.parquet", "nowhere/x.cif"])
@@ -162,7 +162,7 @@ def test_a_bad_row_is_reported_by_number_and_skipped(tmp_path, changes, reason, 
     path = parquet(tmp_path, row(), row(material_id="bad", **changes), row(material_id="last"))
     crystals = load(path, max_sites=max_sites)
     assert list(crystals.table.index) == ["good", "last"]
-    ((source, number, why),) = crystals.report.to_numpy().tolist()
+    ((source, number, why, _),) = crystals.report.to_numpy().tolist()
     assert (source, number) == ("set.parquet", 1) and reason in why
 
 
@@ -226,7 +226,9 @@ def test_targets_without_a_structure_are_reported_and_structures_without_targets
     (pair / "targets.csv").write_text("material_id,band_gap\n0012,8.5\nlost,1\n")
     crystals = load(pair)
     assert crystals.table["band_gap"].isna().to_dict() == {"0012": False, "b": True}
-    assert crystals.report.to_numpy().tolist() == [["targets.csv", "lost", "no usable structure has this id"]]
+    assert crystals.report.to_numpy().tolist() == [
+        ["targets.csv", "lost", "no usable structure has this id; check the names", "no-match"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_duplicate_ids_are_reported_and_the_first_stays(tmp_path):
     crystals = load(parquet(tmp_path, row(), other, row(material_id="last")))
     assert list(crystals.table.index) == ["good", "last"]
     assert crystals.cell(0).lattice[0, 0] == pytest.approx(5.64)
-    assert crystals.report[["row", "reason"]].to_numpy().tolist() == [["good", "an earlier entry has the same id"]]
+    assert crystals.report[["row", "cause"]].to_numpy().tolist() == [["good", "id-repeated"]]
 
 
 def test_files_of_one_name_and_two_endings_are_reported(pair, named):

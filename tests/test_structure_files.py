@@ -189,9 +189,9 @@ def test_find_lists_the_structure_files_of_a_folder_in_order(tmp_path):
 def test_find_refuses_an_empty_folder_and_an_unknown_kind(tmp_path):
     with pytest.raises(InputError, match="no structure files"):
         find(tmp_path)
-    (tmp_path / "x.xyz").write_text("")
-    with pytest.raises(InputError, match=r"x\.xyz is not a structure file"):
-        find(tmp_path / "x.xyz")
+    (tmp_path / "x.txt").write_text("")
+    with pytest.raises(InputError, match=r"x\.txt is not a structure file"):
+        find(tmp_path / "x.txt")
 
 
 def test_the_formula_of_a_noble_gas_is_given_without_a_warning(monkeypatch):
