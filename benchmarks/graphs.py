@@ -15,8 +15,8 @@ import numpy as np
 from pymatgen.core import Structure
 
 from spmat_nb.crystals import load
-from spmat_nb.graphs import CHUNK
 from spmat_nb.neighbours import find_neighbours
+from spmat_nb.packing import CHUNK
 from spmat_nb.settings import GraphSettings, real_data
 from spmat_nb.structure_files import Cell
 

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -12,11 +12,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     try:
         with part.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            flush(file)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush(file: BinaryIO) -> None:
+    """Wait until what was written has reached the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,35 +1,36 @@
 """Structure to graph: the nearest 12 neighbours within 8 A, raw distances kept, packed and cached.
 
 A graph keeps one float an edge, the distance; the Gaussian expansion is made on the batch. All graphs of a set
-lie in flat tensors, and a batch is cut out of them by indexing.
+lie in flat tensors, and a batch is cut out of them by indexing. In the cache they are a `store`, mapped into memory.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .crystals import CrystalSet
 from .draws import ids_within
-from .errors import InputError
-from .files import write_bytes
-from .neighbours import find_neighbours, reverse_edges
-from .progress import Progress
+from .errors import MachineError
+from .neighbours import find_neighbours
+from .packing import OversizeError, Part, joined, packed_parts
+from .policy import refuse
 from .settings import GraphSettings, cache_dir
+from .sources import frame
+from .store import FORMAT, Store, alone, open_store, write_store
 from .structure_files import Cell, check_cell, from_object
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-FORMAT = 2  # raise when the packing or the neighbour rule changes: old caches are then rebuilt
-CHUNK = 64  # crystals whose neighbours are sorted together
-MANY = 4000  # crystals that take over two seconds, and a progress bar
+SMALL = 2**28  # bytes of a store that is compared with its checksums when opened; larger ones part by part, in use
 
 
 def build_graph(structure: Any, settings: GraphSettings | None = None) -> "Data":
@@ -108,6 +109,8 @@ class GraphSet:
         edge_start: [B + 1] first edge of each crystal.
         settings: how the graphs were built.
         fingerprint: of the crystals they were built from.
+        store: what the tensors are mapped from, if its checksums are still to be compared; use `batch`, `to` or
+            `select`, which do that, and not the tensors themselves.
     """
 
     z: Tensor
@@ -119,12 +122,34 @@ class GraphSet:
     edge_start: Tensor
     settings: GraphSettings
     fingerprint: str
+    store: Store | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: checked, and all in memory."""
+        self._require(None)
+        return self.__dict__ | {"store": None}
+
+    def _require(self, rows: Tensor | None) -> None:
+        """Compare what is about to be used with its checksum.
+
+        Raises:
+            InputError: the cache is damaged.
+        """
+        if self.store is not None:
+            self.store.require(None if rows is None else rows.cpu().numpy())
 
     def __len__(self) -> int:
         return len(self.atom_start) - 1
 
     def to(self, device: "torch.device | str") -> "GraphSet":
-        """The same set on a device."""
+        """The same set on a device.
+
+        Raises:
+            InputError: the cache that it comes from is damaged.
+        """
+        if torch.device(device).type == self.z.device.type == "cpu":
+            return self
+        self._require(None)
         moved = {name: getattr(self, name).to(device) for name in TENSORS}
         return GraphSet(**moved, settings=self.settings, fingerprint=self.fingerprint)
 
@@ -134,7 +159,11 @@ class GraphSet:
         Args:
             index: positions in this set.
             rows: rows that the noise is drawn by, `index` by default.
+
+        Raises:
+            InputError: the cache that they come from is damaged.
         """
+        self._require(index)
         index = index.to(self.atom_start.device)
         rows = index if rows is None else rows.to(index.device)
         atoms, crystal, atom = _ranges(self.atom_start, index)
@@ -158,6 +187,27 @@ class GraphSet:
             pair_id=ids_within(edge_row, torch.minimum(edge, reverse)),
         )
 
+    def select(self, rows: Tensor, fingerprint: str) -> "GraphSet":
+        """The graphs at some positions as a set of their own.
+
+        Args:
+            rows: [b] positions.
+            fingerprint: of the crystals there.
+
+        Raises:
+            InputError: the cache that they come from is damaged.
+        """
+        self._require(rows)
+        atoms, edges = _ranges(self.atom_start, rows)[0], _ranges(self.edge_start, rows)[0]
+        starts = {name: getattr(self, name) for name in ("atom_start", "edge_start")}
+        counts = {name: (start[1:] - start[:-1]).index_select(0, rows) for name, start in starts.items()}
+        chosen = {
+            **{name: getattr(self, name).index_select(0, atoms) for name in ("z", "degree")},
+            **{name: getattr(self, name).index_select(0, edges) for name in ("neighbour", "distance", "reverse")},
+            **{name: functional.pad(count.cumsum(0), (1, 0)) for name, count in counts.items()},
+        }
+        return GraphSet(**chosen, settings=self.settings, fingerprint=fingerprint)
+
     def isolated_atoms(self) -> int:
         """How many atoms have no neighbour within the cutoff; they hear nothing from the rest of the crystal."""
         return int((self.degree == 0).sum())
@@ -176,7 +226,11 @@ def _ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def build_graphs(
-    crystals: CrystalSet, settings: GraphSettings | None = None, cache: Path | bool | None = None
+    crystals: CrystalSet,
+    settings: GraphSettings | None = None,
+    cache: Path | bool | None = None,
+    workers: int | None = None,
+    show: bool | None = None,
 ) -> GraphSet:
     """The graphs of all crystals, from the cache when it has them.
 
@@ -184,103 +238,104 @@ def build_graphs(
         crystals: what to build.
         settings: cutoff and number of neighbours.
         cache: folder for packed graphs; None for the user's cache folder, False to neither read nor write.
+        workers: processes; None for one a core from 20,000 crystals on (see `packing.packed_parts`).
+        show: report progress; None where there are many crystals.
 
     Raises:
-        InputError: a cache folder that cannot be written.
+        OversizeError: crystals whose graphs do not fit into memory; all others were tried, and nothing is cached.
+        MachineError: a cache folder that cannot be written, or a process that was ended from outside.
     """
     settings = settings or GraphSettings()
     fingerprint = crystals.fingerprint()
     if cache is False:
-        return pack(crystals.cells, settings, fingerprint, show=len(crystals) >= MANY)
+        return _in_memory(joined(list(packed_parts(crystals.cells, settings, workers, show))), settings, fingerprint)
     folder = cache_dir() if cache in (None, True) else Path(cache)  # type: ignore[arg-type]
+    about = {"fingerprint": fingerprint, "settings": asdict(settings)}
     key = hashlib.sha256(f"{FORMAT} {fingerprint} {sorted(asdict(settings).items())}".encode()).hexdigest()[:32]
-    path = folder / f"graphs-{key}.safetensors"
-    cached = _read_cache(path, settings, fingerprint)
-    if cached is None:
-        cached = pack(crystals.cells, settings, fingerprint, show=len(crystals) >= MANY)
-        _write_cache(path, cached)
-    return cached
+    place = folder / f"graphs-{key}"
+    store = _usable(place, about)
+    if store is None:
+        try:
+            with alone(place):
+                store = _usable(place, about)  # another process may have built it meanwhile
+                if store is None:
+                    write_store(place, packed_parts(crystals.cells, settings, workers, show), about)
+                    store = _just_written(place, about)
+        except OSError as error:
+            raise MachineError(
+                f"The graph cache {str(folder)!r} cannot be written ({error.strerror}). "
+                "Free some space, set SPMAT_CACHE_DIR to another folder, or pass cache=False."
+            ) from error
+    return _mapped(store, settings, fingerprint)
 
 
-def pack(cells: Sequence[Cell], settings: GraphSettings, fingerprint: str = "", show: bool = False) -> GraphSet:
-    """Search neighbours, some crystals at a time, and concatenate.
+def build_what_fits(
+    crystals: CrystalSet, settings: GraphSettings | None = None, cache: Path | bool | None = None, **options: Any
+) -> tuple[CrystalSet, GraphSet]:
+    """As `build_graphs`, without the crystals whose graphs do not fit into memory; these are added to the report.
+
+    Args:
+        crystals: what to build.
+        settings: cutoff and number of neighbours.
+        cache: as for `build_graphs`.
+        options: further ones of `build_graphs`.
+
+    Raises:
+        OversizeError: no crystal fits.
+        MachineError: as for `build_graphs`.
+    """
+    try:
+        return crystals, build_graphs(crystals, settings, cache, **options)
+    except OversizeError as error:
+        rows = np.array(error.rows)
+        if len(rows) == len(crystals):
+            raise
+    reason = refuse("too-large", "not enough memory for its graph")
+    lines = [(crystals.name, crystals.table.index[row], reason.reason, reason.cause) for row in rows]
+    kept = crystals.select(np.setdiff1d(np.arange(len(crystals)), rows))
+    kept = replace(kept, report=pd.concat([crystals.report, frame(lines)], ignore_index=True))
+    return kept, build_graphs(kept, settings, cache, **options)
+
+
+def pack(cells: Sequence[Cell], settings: GraphSettings, fingerprint: str = "") -> GraphSet:
+    """The graphs of some crystals, in this process and without the cache.
 
     Args:
         cells: at least one crystal.
         settings: cutoff and number of neighbours.
         fingerprint: of the crystals.
-        show: report progress.
     """
-    starts, parts = range(0, len(cells), CHUNK), []
-    with Progress("graphs", len(starts), show, unit="chunk", pause=5.0) as bar:
-        for start in starts:
-            parts.append(_pack_chunk(cells[start : start + CHUNK], settings))
-            bar.report()
-    degree, edges_of, neighbour, distance, reverse = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return GraphSet(
-        z=torch.from_numpy(np.concatenate([cell.numbers for cell in cells]).astype(np.uint8)),
-        degree=torch.from_numpy(degree),
-        neighbour=torch.from_numpy(neighbour),
-        distance=torch.from_numpy(distance),
-        reverse=torch.from_numpy(reverse),
-        atom_start=torch.from_numpy(np.cumsum([0, *(len(cell.numbers) for cell in cells)])),
-        edge_start=torch.from_numpy(np.cumsum([0, *edges_of])),
-        settings=settings,
-        fingerprint=fingerprint,
-    )
+    return _in_memory(joined(list(packed_parts(cells, settings, workers=1, show=False))), settings, fingerprint)
 
 
-def _pack_chunk(cells: Sequence[Cell], settings: GraphSettings) -> tuple[np.ndarray, ...]:
-    """Edges of each atom and of each crystal; neighbour, distance and reverse of each edge, counted in its crystal."""
-    found = find_neighbours(cells, settings)
-    sizes = np.array([len(cell.numbers) for cell in cells])
-    edges_of = np.bincount(found.crystal, minlength=len(cells))
-    first_atom, first_edge = (np.cumsum(counts) - counts for counts in (sizes, edges_of))
-    return (
-        np.bincount(found.centre, minlength=sizes.sum()).astype(np.int32),
-        edges_of,
-        (found.neighbour - first_atom[found.crystal]).astype(np.int32),
-        found.distance.astype(np.float32),
-        (reverse_edges(found) - first_edge[found.crystal]).astype(np.int32),
-    )
+def _in_memory(part: Part, settings: GraphSettings, fingerprint: str) -> GraphSet:
+    starts = {of: np.concatenate([[0], np.cumsum(part[of], dtype=np.int64)]) for of in ("atoms", "edges")}
+    return _graph_set(part, starts, settings, fingerprint)
 
 
-def _read_cache(path: Path, settings: GraphSettings, fingerprint: str) -> GraphSet | None:
-    """The cached set, or None when there is none or its bytes are not those that were written."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in TENSORS}
-            expected = (file.metadata() or {}).get("sha256")
-    except (SafetensorError, OSError):
-        return None
-    if expected != _digest(tensors):
-        return None
-    return GraphSet(**tensors, settings=settings, fingerprint=fingerprint)
+def _mapped(store: Store, settings: GraphSettings, fingerprint: str) -> GraphSet:
+    return _graph_set(store.arrays, store.starts, settings, fingerprint, None if store.checked.all() else store)
 
 
-def _write_cache(path: Path, graphs: GraphSet) -> None:
-    """Write the whole file or none of it."""
-    from safetensors.torch import save
-
-    tensors = {name: getattr(graphs, name).contiguous() for name in TENSORS}
-    meta = {"sha256": _digest(tensors), "settings": json.dumps(asdict(graphs.settings)), "format": str(FORMAT)}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, save(tensors, metadata=meta))
-    except OSError as error:
-        raise InputError(
-            f"The graph cache {str(path.parent)!r} cannot be written ({error.strerror}). "
-            "Free some space, set SPMAT_CACHE_DIR to another folder, or pass cache=False."
-        ) from error
+def _graph_set(
+    arrays: Part, starts: Part, settings: GraphSettings, fingerprint: str, store: Store | None = None
+) -> GraphSet:
+    """Arrays as a set of graphs, without a copy."""
+    tensors = {name: torch.from_numpy(arrays[name]) for name in ("z", "degree", "neighbour", "distance", "reverse")}
+    begins = {"atom_start": torch.from_numpy(starts["atoms"]), "edge_start": torch.from_numpy(starts["edges"])}
+    return GraphSet(**tensors, **begins, settings=settings, fingerprint=fingerprint, store=store)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over the bytes of the tensors, in the order of `TENSORS`."""
-    digest = hashlib.sha256()
-    for name in TENSORS:
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()
+def _usable(place: Path, about: dict[str, Any]) -> Store | None:
+    """The store of these crystals and settings; None if there is none, or a small one is damaged."""
+    store = open_store(place, about)
+    return store if store is None or store.bytes > SMALL or store.is_sound() else None
+
+
+def _just_written(place: Path, about: dict[str, Any]) -> Store:
+    """The store that this process has written; its parts need no comparison."""
+    store = open_store(place, about)
+    if store is None:
+        raise MachineError(f"The graph cache {str(place)!r} was written and cannot be read. Is the disk sound?")
+    store.checked[:] = True
+    return store

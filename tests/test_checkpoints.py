@@ -6,10 +6,11 @@ import pickle
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save as to_bytes
 
 from spmat_nb import checkpoints
 from spmat_nb import files as written
-from spmat_nb.checkpoints import CONFIG, from_dict, load, save, write_json
+from spmat_nb.checkpoints import CONFIG, OWN_SUM, from_dict, load, save, write_json
 from spmat_nb.errors import CheckpointError
 from spmat_nb.settings import AugmentSettings, EncoderSettings, GraphSettings, PretrainSettings
 
@@ -29,6 +30,7 @@ def weights_of(folder):
 
 def edit_config(folder, change):
     config = json.loads((folder / CONFIG).read_text())
+    del config[OWN_SUM]
     (folder / CONFIG).write_text(json.dumps(change(config)))
 
 
@@ -59,6 +61,31 @@ def test_a_flipped_byte_is_refused(folder, place):
     data[place] ^= 1
     weights_of(folder).write_bytes(data)
     with pytest.raises(CheckpointError, match="checksum"):
+        load(folder)
+
+
+def test_any_flipped_bit_of_the_settings_is_refused_or_changes_nothing(folder):
+    good, (config, *_) = (folder / CONFIG).read_bytes(), load(folder)
+    for place in range(len(good)):
+        (folder / CONFIG).write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        try:
+            found = load(folder)[0]
+        except CheckpointError:
+            continue
+        assert {key: found.get(key) for key in config} == config, good[place - 20 : place + 20]
+
+
+def test_a_history_that_was_changed_is_not_shown(folder):
+    path = folder / checkpoints.HISTORY
+    path.write_text(path.read_text().replace("0.25", "0.05"))
+    assert load(folder)[2].empty
+
+
+def test_weights_on_disk_that_are_not_finite_are_refused(folder):
+    data = to_bytes({"a": torch.tensor([1.0, torch.nan])})
+    weights_of(folder).write_bytes(data)
+    edit_config(folder, lambda c: c | {"sha256": hashlib.sha256(data).hexdigest()})
+    with pytest.raises(CheckpointError, match=r"'a' in .* not all finite"):
         load(folder)
 
 
@@ -135,7 +162,7 @@ def test_a_crash_after_some_of_the_files_leaves_the_old_model_usable(folder, mon
 
     for module in (checkpoints, written):
         monkeypatch.setattr(module, "write_bytes", crash)
-    with pytest.raises(OSError, match="went down"):
+    with pytest.raises(CheckpointError, match="went down"):
         save(folder, "pretrained", NEW, {}, HISTORY)
     assert_holds(folder, OLD)
 

@@ -8,13 +8,15 @@ import torch
 from pymatgen.core import Lattice, Structure
 from torch_geometric.data import Data
 
-from spmat_nb import graphs as module
+from spmat_nb import packing
 from spmat_nb.crystals import load
 from spmat_nb.encoders import make_encoder
 from spmat_nb.errors import InputError
 from spmat_nb.graphs import TENSORS, build_graph, build_graphs
 from spmat_nb.neighbours import find_neighbours, reverse_edges
+from spmat_nb.packing import LAYOUT
 from spmat_nb.settings import GraphSettings
+from spmat_nb.store import INDEX
 from spmat_nb.structure_files import from_object
 
 
@@ -159,8 +161,10 @@ def test_edges_follow_their_centre_then_the_distance(batch):
     assert (torch.diff(batch.distance)[same] > -1e-3).all()
 
 
-def test_packing_in_chunks_changes_nothing(tiny, tiny_graphs, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 7)
+@pytest.mark.parametrize("sizes", [{"CHUNK": 7}, {"CHUNK_ATOMS": 9}, {"PART": 7}, {"PART_ATOMS": 9}])
+def test_packing_in_pieces_changes_nothing(tiny, tiny_graphs, monkeypatch, sizes):
+    for name, size in sizes.items():
+        monkeypatch.setattr(packing, name, size)
     assert_equal_sets(build_graphs(tiny, cache=False), tiny_graphs)
 
 
@@ -174,8 +178,8 @@ def assert_equal_sets(one, other):
 def counted(monkeypatch):
     """How often the neighbours are searched."""
     calls = []
-    search = module.find_neighbours
-    monkeypatch.setattr(module, "find_neighbours", lambda *a: calls.append(1) or search(*a))
+    search = packing.find_neighbours
+    monkeypatch.setattr(packing, "find_neighbours", lambda *a: calls.append(1) or search(*a))
     return calls
 
 
@@ -186,14 +190,17 @@ def test_the_second_build_reads_the_cache(tiny, tiny_graphs, tmp_path, counted):
     assert len(counted) == searched > 0
 
 
-@pytest.mark.parametrize("damage", ["header", "tensor", "truncated"])
-def test_a_damaged_cache_is_rebuilt(tiny, tiny_graphs, tmp_path, counted, damage):
+@pytest.mark.parametrize("name", [INDEX, *LAYOUT])
+@pytest.mark.parametrize("damage", ["a bit", "cut", "gone"])
+def test_a_damaged_cache_is_rebuilt(tiny, tiny_graphs, tmp_path, counted, damage, name):
     build_graphs(tiny, cache=tmp_path)
-    (path,) = tmp_path.iterdir()
-    good = path.read_bytes()
-    bad = bytearray(good[: len(good) // 2] if damage == "truncated" else good)
-    bad[20 if damage == "header" else -3] ^= 1
-    path.write_bytes(bad)
+    (folder,) = tmp_path.glob("graphs-*")
+    bad = bytearray((folder / name).read_bytes())
+    (folder / name).unlink()
+    if damage == "a bit":
+        bad[-4] ^= 1
+    if damage != "gone":
+        (folder / name).write_bytes(bad[:-1] if damage == "cut" else bad)
     assert_equal_sets(build_graphs(tiny, cache=tmp_path), tiny_graphs)
     searched = len(counted)
     build_graphs(tiny, cache=tmp_path)
@@ -206,7 +213,7 @@ def test_a_damaged_cache_is_rebuilt(tiny, tiny_graphs, tmp_path, counted, damage
 def test_other_settings_or_crystals_have_their_own_cache_file(tiny, tmp_path, rows, settings):
     build_graphs(tiny, cache=tmp_path)
     built = build_graphs(tiny.select(np.arange(rows)), settings, cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("graphs-*"))) == 2
     assert len(built) == rows and built.settings == (settings or GraphSettings())
 
 
@@ -221,7 +228,7 @@ def test_no_cache_leaves_no_file(tiny, monkeypatch, tmp_path):
     build_graphs(tiny.select(np.arange(2)), cache=False)
     assert not list(tmp_path.iterdir())
     build_graphs(tiny.select(np.arange(2)))
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("graphs-*"))) == 1
 
 
 def test_build_graph_returns_pyg_data_whose_images_give_the_distances(named):

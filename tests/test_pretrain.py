@@ -165,8 +165,11 @@ def test_a_model_says_which_crystals_it_saw(run, tiny):
 
 def test_weights_that_do_not_fit_are_refused(run, tmp_path):
     run(epochs=1).save_pretrained(tmp_path)
-    text = (tmp_path / "config.json").read_text()
-    (tmp_path / "config.json").write_text(text.replace('"hidden": 16', '"hidden": 20'))
+    text = (tmp_path / "config.json").read_text().replace('"hidden": 16', '"hidden": 20')
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="checksum"):
+        load_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(text.replace(checkpoints.OWN_SUM, "edited"))
     with pytest.raises(CheckpointError, match="do not fit"):
         load_pretrained(tmp_path)
 
