@@ -15,7 +15,7 @@ from .vocabulary import COLUMN_LABELS, MISSING, TARGETS, Label, numeric_columns
 
 MOST_CLASSES = 150  # of a label made from others: as many colours are distinct, and more ask for a regression
 NOT_KNOWN = "not known"
-INNER_CROSS = re.compile(r"\s*(shuffled:\s*)*crossed:")
+INNER_CROSS = re.compile(r"\s*((shuffled|(flipped|known):[^:]*):\s*)*crossed:")
 # Columns that hold one quantity in different units, so that bins of one leak the other.
 SAME_QUANTITY = frozenset(("atomic_density", "volume_per_atom", "density_atomic"))
 
@@ -154,12 +154,51 @@ def shuffled(rest: str) -> Label:
     return Label(key, f"{part.title}, shuffled", part.classes, f"control: {part.about}", make=make)
 
 
+def flipped(rest: str) -> Label:
+    """Noise: each known class is another one with the given probability, all others alike."""
+    share, part, key = _share_and_label("flipped", rest)
+
+    def make(table: pd.DataFrame, seed: int) -> np.ndarray:
+        classes = label_classes(table, part.key, seed)
+        rng = np.random.default_rng([seed % 2**64, zlib.crc32(b"flipped")])
+        hit = rng.random(len(classes)) < share  # the same crystals for a larger share, and more
+        away = rng.integers(1, len(part.classes), len(classes))
+        return np.where(hit & (classes != MISSING), (classes + away) % len(part.classes), classes)
+
+    about = f"{part.about}; {share:.0%} of them wrong"
+    return Label(key, f"{part.title}, {share:.0%} wrong", part.classes, about, function_of=part.function_of, make=make)
+
+
+def known(rest: str) -> Label:
+    """Scarcity: each class is known with the given probability, and else missing."""
+    share, part, key = _share_and_label("known", rest)
+
+    def make(table: pd.DataFrame, seed: int) -> np.ndarray:
+        kept = np.random.default_rng([seed % 2**64, zlib.crc32(b"known")]).random(len(table)) < share
+        return np.where(kept, label_classes(table, part.key, seed), MISSING)
+
+    about = f"{part.about}; known for {share:.0%}"
+    return Label(key, f"{part.title}, {share:.0%} known", part.classes, about, function_of=part.function_of, make=make)
+
+
+def _share_and_label(maker: str, rest: str) -> tuple[float, Label, str]:
+    """The parts of `SHARE:LABEL`, and the whole key."""
+    text, _, name = rest.partition(":")
+    share = _number(text.strip())
+    if not 0 <= share <= 1:
+        raise _malformed(maker, rest, f"{text.strip()!r} is no share between 0 and 1")
+    part = get_label(name)
+    return share, part, f"{maker}:{share:g}:{part.key}"
+
+
 LABEL_MAKERS: dict[str, LabelMaker] = {
     maker.key: maker
     for maker in (
         LabelMaker("bins", "bins:COLUMN:COUNT or bins:COLUMN@EDGE/EDGE", "a numeric column in bins", bins),
         LabelMaker("crossed", "crossed:LABEL,LABEL", "every combination of the classes", crossed),
         LabelMaker("shuffled", "shuffled:LABEL", "the same classes on other crystals, as a control", shuffled),
+        LabelMaker("flipped", "flipped:SHARE:LABEL", "a share of the classes is wrong", flipped),
+        LabelMaker("known", "known:SHARE:LABEL", "only a share of the classes is known", known),
     )
 }
 

@@ -391,3 +391,53 @@ def test_available_labels_have_two_classes_and_no_strange_values():
     data = pd.DataFrame({"is_metal": [1, 0], "is_stable": [1, 1], "family": ["oxide", "cheese"], "band_gap": [0, 9.0]})
     assert available_labels(data) == ["gap_class", "is_metal"]
     assert available_labels(pd.DataFrame({"density": [1.0]})) == []
+
+
+# Wrong and missing classes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 1.0])
+def test_a_share_of_the_classes_is_wrong(teaching, share):
+    right = label_classes(teaching.table, "gap_class")
+    flipped = label_classes(teaching.table, f"flipped:{share}:gap_class", seed=3)
+    assert abs((flipped != right).mean() - share) < 0.02
+    assert set(np.unique(flipped)) == set(np.unique(right))
+    assert (flipped == label_classes(teaching.table, f"flipped:{share}:gap_class", seed=3)).all()
+    wrong = right[flipped != right], flipped[flipped != right]
+    if share:  # each other class alike
+        counts = pd.crosstab(*wrong).to_numpy().astype(float)
+        ratios = counts.max(1) / np.where(counts > 0, counts, np.inf).min(1)
+        assert ratios.max() < 1.3
+
+
+def test_more_noise_hits_the_same_crystals_and_others(teaching):
+    table, right = teaching.table, label_classes(teaching.table, "gap_class")
+    little, much = (label_classes(table, f"flipped:{share}:gap_class", seed=1) != right for share in (0.1, 0.4))
+    assert (much | ~little).all() and much.sum() > little.sum()
+    other = label_classes(teaching.table, "flipped:0.1:gap_class", seed=2) != right
+    assert (other != little).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_only_a_share_of_the_classes_is_known(teaching, share):
+    right = label_classes(teaching.table, "gap_class")
+    some = label_classes(teaching.table, f"known:{share}:gap_class", seed=3)
+    assert abs((some != MISSING).mean() - share) < 0.02 and (some[some != MISSING] == right[some != MISSING]).all()
+
+
+def test_missing_classes_stay_missing_under_noise():
+    table = pd.DataFrame({"is_metal": [1, 0, None, 1]})
+    assert label_classes(table, "flipped:1:is_metal").tolist() == [0, 1, MISSING, 0]
+
+
+@pytest.mark.parametrize("key", ["flipped:2:gap_class", "known:-1:gap_class", "flipped:gap_class", "known:x:gap_class"])
+def test_shares_that_are_none_are_refused(key):
+    with pytest.raises(SettingsError, match="no share between 0 and 1"):
+        get_label(key)
+
+
+def test_noise_keeps_what_the_label_is_a_function_of():
+    assert get_label("flipped:0.2:gap_class").function_of == get_label("gap_class").function_of
+    assert get_label("known:0.2:gap_class").function_of == get_label("gap_class").function_of
+    with pytest.raises(SettingsError, match="cross inside a cross"):
+        get_label("crossed:flipped:0.2:crossed:gap_class,family")

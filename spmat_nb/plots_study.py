@@ -1,0 +1,131 @@
+"""Figures of the study: changes with their intervals, a setting turned up step by step, ranks, a leaderboard."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .plots import GREY, MARKERS
+from .vocabulary import COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LOOKS = {  # of a verdict: colour, marker, and whether the marker is filled
+    "better": (COLOURS[0], "o", True),
+    "worse": (COLOURS[5], "s", True),
+    "not told apart": ("#777777", "D", False),
+}
+
+
+def intervals(table: pd.DataFrame, ax: "Axes", title: str = "") -> "Axes":
+    """Change of the error of each arm against a reference, with its interval.
+
+    Args:
+        table: rows of `study.tables.compare` of one target.
+        ax: where to draw.
+        title: above the axis.
+    """
+    rows = np.arange(len(table))
+    for verdict, (colour, marker, filled) in LOOKS.items():
+        chosen = (table["verdict"] == verdict).to_numpy()
+        if not chosen.any():
+            continue
+        own = table[chosen]
+        ends = [own["change"] - own["low"], own["high"] - own["change"]]
+        face = colour if filled else "white"
+        look: Any = {"fmt": marker, "color": colour, "mfc": face, "capsize": 3, "lw": 1.5, "ms": 6}
+        ax.errorbar(own["change"], rows[chosen], xerr=ends, label=f"{verdict} ({chosen.sum()})", **look)
+    ax.axvline(0, color="black", lw=1, ls="--")
+    ax.set_yticks(rows, [str(arm) for arm in table["arm"]])
+    first = table.iloc[0]
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"change of test MAE against '{first['reference']}' (%)")
+    ax.set_title(title or f"{first['target'].replace('_', ' ')}: {first['seeds']} seeds, {first['crystals']} crystals")
+    ax.grid(axis="y", color="#EEEEEE", lw=0.8)
+    ax.set_axisbelow(True)
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=3)
+    return ax
+
+
+def dose(table: pd.DataFrame, values: Mapping[str, float], ax: "Axes", axis: str, log: bool = False) -> "Axes":
+    """Change of the error over a setting that is turned up, with intervals.
+
+    Args:
+        table: rows of `study.tables.compare` of one target.
+        values: arm -> its value of the setting; other arms are left out.
+        ax: where to draw.
+        axis: name and unit of the setting.
+        log: logarithmic axis.
+    """
+    own = table[table["arm"].isin(list(values))]
+    own = own.assign(value=own["arm"].map(pd.Series(values))).sort_values("value")
+    ends = [own["change"] - own["low"], own["high"] - own["change"]]
+    ax.errorbar(own["value"], own["change"], yerr=ends, fmt="o-", color=COLOURS[0], capsize=3, lw=1.5, ms=6)
+    ax.axhline(0, color="black", lw=1, ls="--")
+    first = own.iloc[0]
+    ax.set(xlabel=axis, ylabel=f"change of test MAE\nagainst '{first['reference']}' (%)")
+    if log:
+        ax.set_xscale("log")
+    ax.set_title(f"{first['target'].replace('_', ' ')}: {first['seeds']} seeds, {first['crystals']} crystals")
+    return ax
+
+
+def rank_chart(ranks: pd.DataFrame, ax: "Axes") -> "Axes":
+    """Mean rank of each arm with best and worst.
+
+    Args:
+        ranks: of `study.tables.rank_table`.
+        ax: where to draw.
+    """
+    rows = np.arange(len(ranks))
+    ax.hlines(rows, ranks["best"], ranks["worst"], color=GREY, lw=3, label="best to worst")
+    ax.plot(ranks["mean"], rows, "o", color=COLOURS[0], ms=7, label="mean")
+    ax.set_yticks(rows, [str(arm) for arm in ranks.index])
+    ax.set(
+        ylim=(len(ranks) - 0.5, -0.5), xlabel=f"rank over {ranks['rows'].iloc[0]} pairs of target and seed (1 is best)"
+    )
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=2)
+    return ax
+
+
+def leaderboard(ours: pd.DataFrame, published: Mapping[str, float], ax: "Axes", unit: str) -> "Axes":
+    """Our errors between published ones, the least at the top.
+
+    Args:
+        ours: columns mean and std, by the name of the arm.
+        published: model -> error.
+        ax: where to draw.
+        unit: of the errors.
+    """
+    theirs = pd.DataFrame({"mean": published, "std": 0.0, "own": False})
+    table = pd.concat([ours[["mean", "std"]].assign(own=True), theirs]).sort_values("mean")
+    rows = np.arange(len(table))
+    for own, colour, hatch, label in ((True, COLOURS[0], "", "ours, std over seeds"), (False, GREY, "//", "published")):
+        part = (table["own"] == own).to_numpy()
+        look: Any = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": f"{label} ({part.sum()})"}
+        ax.barh(rows[part], table["mean"][part], xerr=table["std"][part] if own else None, **look)
+    for row, value in enumerate(table["mean"]):
+        ax.text(value, row, f"  {value:.1f}", va="center", fontsize=9)
+    ax.set_yticks(rows, [str(name) for name in table.index])
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"MAE over the five official folds ({unit})")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def spread_of_arms(errors: Mapping[str, np.ndarray], ax: "Axes", unit: str) -> "Axes":
+    """MAE of each seed of some arms, and their means: how much a run differs from itself.
+
+    Args:
+        errors: arm -> [seeds, crystals] absolute errors.
+        ax: where to draw.
+        unit: of the errors.
+    """
+    for number, (arm, values) in enumerate(errors.items()):
+        mae = values.mean(1)
+        look: Any = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "s": 45, "zorder": 3}
+        ax.scatter(mae, np.full(len(mae), number), label=f"{arm} ({len(mae)} seeds)", **look)
+        ax.plot([mae.mean()] * 2, [number - 0.3, number + 0.3], color="black", lw=2)
+    ax.set_yticks(range(len(errors)), list(errors))
+    ax.set(ylim=(len(errors) - 0.5, -0.5), xlabel=f"test MAE of one run ({unit})")
+    return ax

@@ -1,0 +1,87 @@
+"""What the records of a study say: every arm against each reference, with intervals, and ranks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .records import Errors, errors_of, frame
+from .statistics import Change, holm, paired_change, ranks
+
+Records = Sequence[dict[str, Any]]
+
+
+def compare(records: Records, reference: str, seed: int = 0) -> pd.DataFrame:
+    """All arms against one, on every target that both have.
+
+    Args:
+        records: of one study.
+        reference: name of the arm that the others are measured against.
+        seed: of the resampling.
+
+    Returns:
+        One row a target and arm: mae and std over seeds, change (in %) with low, high, p, p_holm (corrected for all
+        arms and targets of the table), detectable, least, most, seeds, crystals, verdict, and change_unseen with its
+        interval: on test crystals whose formula no unstable crystal has.
+    """
+    rows = []
+    for target in dict.fromkeys(one["target"] for one in records):
+        errors = errors_of(records, target)
+        if reference in errors.arms:
+            rows += [compare_one(errors, arm, reference, seed) for arm in errors.arms if arm != reference]
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    table.insert(list(table).index("p") + 1, "p_holm", holm(table["p"].to_numpy()))
+    return table.assign(verdict=table.apply(verdict, axis=1))
+
+
+def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict[str, Any]:
+    """One arm against the reference on one target."""
+    ours, theirs = errors.pair(arm, reference)
+    mae = ours.mean(1)  # [seeds]
+    row = {
+        "target": errors.target,
+        "arm": arm,
+        "reference": reference,
+        "mae": float(mae.mean()),
+        "std": float(mae.std(ddof=1)) if len(mae) > 1 else np.nan,
+        "unit": errors.unit,
+    }
+    row |= {"change" if k == "mean" else k: v for k, v in asdict(_change(errors, ours, theirs, seed)).items()}
+    unseen = ~errors.seen
+    if unseen.all() or unseen.sum() < 2:
+        return row
+    part = paired_change(ours[:, unseen], theirs[:, unseen], errors.formulas[unseen], seed)
+    return row | {"change_unseen": part.mean, "low_unseen": part.low, "high_unseen": part.high}
+
+
+def _change(errors: Errors, ours: np.ndarray, theirs: np.ndarray, seed: int) -> Change:
+    return paired_change(ours, theirs, errors.formulas, seed)
+
+
+def levels(records: Records) -> pd.DataFrame:
+    """MAE of every arm and target: mean, std and number of seeds, and of the median predictor; folds are averaged."""
+    table = frame(records).groupby(["target", "arm", "seed"], sort=False)[["mae", "median_mae"]].mean()
+    grouped = table.groupby(level=["target", "arm"], sort=False)
+    return grouped["mae"].agg(["mean", "std", "count"]).join(grouped["median_mae"].mean())
+
+
+def rank_table(records: Records) -> pd.DataFrame:
+    """Mean rank of each arm over targets and seeds."""
+    return ranks(frame(records).pivot_table("mae", ["target", "seed"], "arm", sort=False))
+
+
+def verdict(row: "pd.Series") -> str:
+    """In words what an interval says."""
+    if row["p_holm"] < 0.05:
+        return "better" if row["change"] < 0 else "worse"
+    return "not told apart"
+
+
+def families(records: Records, references: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """The table of each reference that has records beside others."""
+    tables = {name: compare(records, name) for name in references}
+    return {name: table for name, table in tables.items() if len(table)}

@@ -1,0 +1,51 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from spmat_nb import plots_study
+
+pytestmark = pytest.mark.usefixtures("fresh_figures")
+
+
+@pytest.fixture
+def table():
+    verdicts = ["better", "worse", "not told apart", "better"]
+    frame = pd.DataFrame({"arm": list("abcd"), "change": [-5.0, 4, 1, -9], "verdict": verdicts})
+    frame = frame.assign(low=frame["change"] - 2, high=frame["change"] + 3)
+    return frame.assign(reference="from scratch", target="band_gap", seeds=5, crystals=433)
+
+
+def test_intervals_say_what_was_told_apart(table):
+    ax = plots_study.intervals(table, plt.figure().gca())
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["better (2)", "worse (1)", "not told apart (1)"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list("abcd")
+    assert "from scratch" in ax.get_xlabel() and ax.get_title("left") == "band gap: 5 seeds, 433 crystals"
+    ends = sorted(x for path in ax.collections for segment in path.get_segments() for x in segment[:, 0])
+    assert (ends[0], ends[-1]) == (-11, 7)
+
+
+def test_a_dose_is_in_order(table):
+    ax = plots_study.dose(table, {"d": 0.1, "a": 1.0, "b": 0.5}, plt.figure().gca(), "δ (Å)", log=True)
+    line = ax.containers[0].lines[0]
+    assert line.get_xdata().tolist() == [0.1, 0.5, 1.0] and line.get_ydata().tolist() == [-9, 4, -5]
+    assert ax.get_xscale() == "log" and ax.get_xlabel() == "δ (Å)"
+
+
+def test_ranks():
+    ranks = pd.DataFrame({"mean": [1.5, 2.0], "best": [1, 1], "worst": [2, 3], "rows": 10}, index=["a", "b"])
+    ax = plots_study.rank_chart(ranks, plt.figure().gca())
+    assert "10 pairs" in ax.get_xlabel() and [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_a_leaderboard_is_sorted():
+    ours = pd.DataFrame({"mean": [50.0], "std": [2.0]}, index=["ours"])
+    ax = plots_study.leaderboard(ours, {"best": 20.0, "last": 80.0}, plt.figure().gca(), "1/cm")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["best", "ours", "last"]
+
+
+def test_every_seed_is_a_point():
+    errors = {"a": np.ones((3, 4)), "b": np.full((2, 4), 2.0)}
+    ax = plots_study.spread_of_arms(errors, plt.figure().gca(), "eV")
+    assert [len(points.get_offsets()) for points in ax.collections] == [3, 2]
