@@ -251,6 +251,7 @@ def linear_probe(embeddings: Embeddings, classes: np.ndarray, train_rows: np.nda
         InputError: rows in both parts, fewer than two classes to train on, or none to test.
     """
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     x, places = _array(embeddings), np.flatnonzero(classes != MISSING)
     _check_classes(x, classes)
@@ -258,8 +259,9 @@ def linear_probe(embeddings: Embeddings, classes: np.ndarray, train_rows: np.nda
     _check_probe(classes, train, test)
     mean, spread = x[train].mean(0), _safe_spread(x[train])
     model = LogisticRegression(class_weight="balanced", max_iter=2000)
-    model.fit((x[train] - mean) / spread, classes[train])
-    right = model.predict((x[test] - mean) / spread) == classes[test]
+    with threadpool_limits(1, "blas"):  # on shared cores the threads of small products wait for one another
+        model.fit((x[train] - mean) / spread, classes[train])
+        right = model.predict((x[test] - mean) / spread) == classes[test]
     return float(np.mean([right[classes[test] == c].mean() for c in np.unique(classes[test])]))
 
 

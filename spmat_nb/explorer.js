@@ -45,13 +45,16 @@ const spmatStyle = (legend) => {
 };
 
 // Shows the whole crystal: chemiscope fits it to the panel before it repeats the cell, and again on a double click. When
-// the crystal has arrived is not told, hence several tries.
+// it is drawn is not told, hence several tries, until somebody takes hold of it.
 const spmatFit = (element) => {
-  for (const wait of [150, 500, 1200]) {
+  const panel = element.querySelector(".chemiscope-structure, #structure");
+  if (!panel) return;
+  let free = true;
+  for (const touch of ["pointerdown", "wheel"]) panel.addEventListener(touch, () => (free = false), { once: true });
+  for (const wait of [50, 300, 1000]) {
     setTimeout(() => {
-      const panel = element.querySelector(".chemiscope-structure, #structure");
-      const canvas = panel && spmatAll(panel, "canvas")[0];
-      canvas?.dispatchEvent(new MouseEvent("dblclick", { bubbles: true, composed: true }));
+      const [canvas] = spmatAll(panel, "canvas");
+      if (free) canvas?.dispatchEvent(new MouseEvent("dblclick", { bubbles: true, composed: true }));
     }, wait);
   }
 };
@@ -68,5 +71,4 @@ const spmatDress = (element, { hints = [], legend = [] }, tries = 100) => {
   style.textContent = spmatStyle(legend);
   plot.parentNode.append(style);
   spmatHint(plot, hints);
-  spmatFit(element);
 };

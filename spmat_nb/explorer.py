@@ -1,24 +1,21 @@
 """What the structure-map explorer knows, without a widget: points, colour, filter, a selected crystal and its card."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from .crystals import CrystalSet
-from .diagnostics import standardise
-from .embed import map_2d
 from .errors import InputError, SettingsError, unknown
-from .explorer_colours import Colour, colours_of
-from .structure_files import Cell
+from .explorer_colours import colours_of
+from .explorer_points import check_runs, is_said, make_run, sample_rows, symbols_of, symmetry_row
+from .labels import NOT_KNOWN
 
 LIMIT = 5000  # points that a map shows fluidly
 NEIGHBOURS = 6  # on a card
 CHUNK = 256  # crystals whose neighbours are searched together
 CARD_COLUMNS = {"mineral": "Mineral", "prototype": "Prototype"}
-SYMMETRY_PRECISION = 0.1  # A, as in the teaching set
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,6 @@ class Card:
     formula: str
     rows: tuple[tuple[str, str], ...]
     neighbours: pd.DataFrame
-
-
-@dataclass
-class _Run:
-    """One embedding to look at: its map, and all embeddings with standardised columns."""
-
-    coordinates: pd.DataFrame
-    axes: str
-    standardised: np.ndarray = field(repr=False)
 
 
 class ExplorerState:
@@ -106,19 +94,19 @@ class ExplorerState:
         seed: int = 0,
     ) -> None:
         self.everything = crystals
-        _check_runs(crystals, embeddings)
+        check_runs(crystals, embeddings)
         colours = colours_of(crystals, labels, predictions or {}, seed)
         rows, self.note = sample_rows(crystals, next(iter(colours.values())), limit, seed)
         self.crystals = crystals.select(rows)
         self.points = list(self.crystals.table.index)
         self.colours = {key: colour.at(rows) for key, colour in colours.items()}
         self.runs = {
-            name: _make_run(table.loc[crystals.table.index], rows, (coordinates or {}).get(name), method, seed)
+            name: make_run(table.loc[crystals.table.index], rows, (coordinates or {}).get(name), method, seed)
             for name, table in embeddings.items()
         }
         self._place = {material_id: row for row, material_id in enumerate(crystals.table.index)}
         self._on_map = {material_id: number for number, material_id in enumerate(self.points)}
-        self._elements = [frozenset(_symbols(cell)) for cell in self.crystals.cells]
+        self._elements = [frozenset(symbols_of(cell)) for cell in self.crystals.cells]
         self.run, self.colour, self.filter = next(iter(self.runs)), next(iter(self.colours.values())), Filter()
         self.selected: str = self.points[0]
         self.kept: list[str] = []
@@ -181,7 +169,7 @@ class ExplorerState:
             if symbol not in self.elements:
                 raise unknown("element", symbol, self.elements)
         for name in classes:
-            if name not in self.colour.classes:
+            if not self.colour.classes or name not in (*self.colour.classes, NOT_KNOWN):
                 raise unknown("class", name, self.colour.classes)
         if self.colour.classes and (low is not None or high is not None):
             raise SettingsError("Colour the map by a number before you filter by a range of it.")
@@ -307,9 +295,9 @@ class ExplorerState:
         row, cell = self.crystals.table.iloc[number], self.crystals.cells[number]
         return (
             ("Id", material_id),
-            *_symmetry_row(row, cell, with_symmetry),
+            *symmetry_row(row, cell, with_symmetry),
             ("Atoms in the cell", str(len(cell.numbers))),
-            *((title, str(row[key])) for key, title in CARD_COLUMNS.items() if key in row and _is_said(row[key])),
+            *((title, str(row[key])) for key, title in CARD_COLUMNS.items() if key in row and is_said(row[key])),
             *((colour.title, colour.words(number)) for colour in self.colours.values()),
         )
 
@@ -321,70 +309,3 @@ class ExplorerState:
         if shown < len(self):
             text = f"{shown:,} of {text} pass the filter (the others are grey)"
         return f"{text}{f', {kept} kept' if kept else ''}. {self.note}".strip()
-
-
-def sample_rows(crystals: CrystalSet, colour: Colour, limit: int, seed: int) -> tuple[np.ndarray, str]:
-    """Rows of at most `limit` crystals, each class in proportion and with one at least; and a sentence about it."""
-    count = len(crystals)
-    if count <= limit:
-        return np.arange(count), ""
-    classes = np.asarray(colour.names) if colour.classes else np.zeros(count)
-    shuffled = np.random.default_rng(seed).permutation(count)
-    # Rank within its class over the size of the class: the least of these are an even share of each class.
-    place = pd.Series(classes[shuffled]).groupby(classes[shuffled]).rank(method="first").to_numpy() - 1
-    size = pd.Series(classes[shuffled]).map(pd.Series(classes).value_counts()).to_numpy()
-    chosen = np.sort(shuffled[np.argsort(place / size, kind="stable")[:limit]])
-    even = f", in proportion to {colour.title.lower()}" if colour.classes else ""
-    return chosen, f"{limit:,} of {count:,} crystals are on the map, drawn at random (seed {seed}){even}."
-
-
-def _check_runs(crystals: CrystalSet, embeddings: Mapping[str, pd.DataFrame]) -> None:
-    if len(crystals) < 2 or not embeddings:
-        raise InputError("An explorer needs at least two crystals and one table of embeddings.")
-    for name, table in embeddings.items():
-        lacking = crystals.table.index.difference(table.index)
-        if len(lacking):
-            raise InputError(
-                f"The run {name!r} has no embedding of {len(lacking)} crystals, first {lacking[0]!r}: embed the same "
-                "crystals with every model."
-            )
-
-
-def _make_run(
-    embeddings: pd.DataFrame, rows: np.ndarray, coordinates: pd.DataFrame | None, method: str, seed: int
-) -> _Run:
-    """A run with the map of its points: the one given, or a new one."""
-    values, axes = standardise(embeddings.to_numpy(np.float64)), "map"
-    points = embeddings.iloc[rows]
-    if coordinates is None:
-        coordinates, axes = map_2d(points, method, seed), method.upper()
-    lacking = points.index.difference(coordinates.index)
-    if len(lacking):
-        raise InputError(f"The coordinates lack {len(lacking)} crystals of the map, first {lacking[0]!r}.")
-    return _Run(coordinates.loc[points.index, ["x", "y"]], axes, values)
-
-
-def _symbols(cell: Cell) -> list[str]:
-    """Elements of a crystal."""
-    from pymatgen.core import Element
-
-    return [Element.from_Z(int(number)).symbol for number in np.unique(cell.numbers)]
-
-
-def _symmetry_row(row: pd.Series, cell: Cell, determine: bool) -> list[tuple[str, str]]:
-    """Space group, from the data or from the structure."""
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-    from pymatgen.symmetry.groups import sg_symbol_from_int_number
-
-    if "spacegroup_number" in row and _is_said(row["spacegroup_number"]):
-        number = int(row["spacegroup_number"])
-        return [("Space group", f"{sg_symbol_from_int_number(number)} ({number})")]
-    if not determine:
-        return []
-    found = SpacegroupAnalyzer(cell.structure(), symprec=SYMMETRY_PRECISION)
-    return [("Space group", f"{found.get_space_group_symbol()} ({found.get_space_group_number()})")]
-
-
-def _is_said(value: Any) -> bool:
-    """Whether a value of the table says something."""
-    return not (pd.isna(value) or value == "")

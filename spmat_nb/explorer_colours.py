@@ -54,7 +54,7 @@ class Colour:
         if self.classes:
             return str(self.names[number]).replace("_", " ")
         value = self.numbers[number]
-        return f"{value:.3g} {self.unit}".strip() if np.isfinite(value) else NOT_KNOWN
+        return f"{value:.3g} {self.unit}".strip().replace("-", "−") if np.isfinite(value) else NOT_KNOWN
 
     def at(self, rows: np.ndarray) -> "Colour":
         """The same of some crystals."""
@@ -103,7 +103,8 @@ def _of_label(crystals: CrystalSet, key: str, seed: int) -> Colour:
     label = get_label(key)
     if len(label.classes) > MOST_CLASSES:
         raise InputError(
-            f"The label {key!r} has {len(label.classes)} classes; a map tells {MOST_CLASSES} colours apart."
+            f"The label {key!r} has {len(label.classes)} classes, more than a map can tell apart ({MOST_CLASSES}). "
+            "Take another one."
         )
     classes = label_classes(crystals.table, key, seed)
     return Colour(key, label.title, "", np.where(classes == MISSING, np.nan, classes), label.classes)

@@ -29,7 +29,7 @@ def draw(state: ExplorerState) -> "Figure":
     structure = state.crystals.structures[state.number(state.selected)]
     crystal_graph_3d(structure, figure.add_subplot(grid[0, 1], projection="3d"))
     _card(state.card(), figure.add_subplot(grid[1, 1]))
-    figure.suptitle(f"{state.everything.name}, {state.run}: {state.message}", fontsize=9, color="#555555")
+    figure.suptitle(f"{state.run}: {state.message}", fontsize=9, color="#555555")
     return figure
 
 
@@ -55,8 +55,8 @@ def _card(card: Card, ax: "Axes") -> None:
     ax.set_axis_off()
     rows = [*card.rows[:CARD_ROWS], ("Nearest", "")]
     rows += [(f"  {n.formula}", f"{n.distance:.2f}   {n.colour}") for n in card.neighbours.itertuples()]
-    step = 1 / (len(rows) + 1)
+    step = 1 / (len(rows) + 2)
     ax.text(0, 1, card.formula, fontsize=11, fontweight="bold", va="center", transform=ax.transAxes)
-    for number, (name, value) in enumerate(rows, start=1):
+    for number, (name, value) in enumerate(rows, start=2):
         ax.text(0, 1 - number * step, name, fontsize=8, color="#555555", va="center", transform=ax.transAxes)
         ax.text(0.47, 1 - number * step, value, fontsize=8, va="center", transform=ax.transAxes)

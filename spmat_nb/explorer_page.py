@@ -54,9 +54,8 @@ def save_page(state: ExplorerState, path: str | Path, supercell: int = 2, bonds:
         "OWN": _inside_script(own_script()),
         "SCENE": json.dumps(scene, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    text = Path(__file__).with_name("explorer_page.html").read_text()
-    for name, part in parts.items():
-        text = text.replace(f"__{name}__", part)
+    template = Path(__file__).with_name("explorer_page.html").read_text()
+    text = re.sub(f"__({'|'.join(parts)})__", lambda found: parts[found[1]], template)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

@@ -28,6 +28,14 @@ SHOWN = "passes the filter"
 POINT_SIZE = 40  # of chemiscope's 1 to 100, for a few hundred points
 SMALL_POINT = 22  # for thousands
 MANY_POINTS = 1500
+# From the side and a little above, with c upwards: along c, as chemiscope begins, atoms hide one another. The turn is
+# applied to the crystal, so these are the columns of the transposed view (eye at 0.45, -0.84, 0.30).
+CAMERA = {
+    "center": {"x": 0.0, "y": 0.0, "z": 0.0},
+    "eye": {"x": 0.0, "y": 0.9547, "z": 0.2978},
+    "up": {"x": 0.4679, "y": 0.2632, "z": -0.8437},
+    "zoom": -50.0,
+}
 QUIET = (
     'try { localStorage.setItem("plausible_ignore", "true"); } catch (refused) { /* a browser without storage */ }\n'
 )
@@ -48,9 +56,18 @@ const spmatRender = ({ model, el }) => {
     clear();
     const scene = model.get("scene");
     model.set({ settings: scene.settings, selected_ids: { structure: scene.selected } });
+    let fitted = false;
     const own = {
+      ...Object.fromEntries(["on", "off", "send", "save_changes"].map((f) => [f, (...a) => model[f](...a)])),
       get: (name) => (name === "value" ? scene.value : model.get(name)),
-      ...Object.fromEntries(["set", "on", "off", "send", "save_changes"].map((f) => [f, (...a) => model[f](...a)])),
+      set: (name, value, ...options) => {
+        if (name === "settings") {
+          if (!fitted) spmatFit(el); // the first news of a visualizer that has loaded its crystal
+          fitted = true;
+          for (const viewer of value.structure ?? []) delete viewer.camera; // else an echo would undo the fit
+        }
+        return model.set(name, value, ...options);
+      },
     };
     dispose = spmatInner.render({ model: own, el });
     const style = document.createElement("style");
@@ -59,11 +76,18 @@ const spmatRender = ({ model, el }) => {
     el.append(style);
     spmatDress(el, scene.dressing);
   };
+  let waiting;
+  const later = () => { clearTimeout(waiting); waiting = setTimeout(draw, 50); }; // of scenes in a row, only the last
   const fit = () => spmatFit(el);
-  model.on("change:scene", draw);
+  model.on("change:scene", later);
   model.on("change:fitted", fit);
   draw();
-  return () => { model.off("change:scene", draw); model.off("change:fitted", fit); clear(); };
+  return () => {
+    clearTimeout(waiting);
+    model.off("change:scene", later);
+    model.off("change:fitted", fit);
+    clear();
+  };
 };
 export default { render: spmatRender };
 """
@@ -151,7 +175,7 @@ def settings(
             },
             "size": {"factor": SMALL_POINT if len(state) > MANY_POINTS else POINT_SIZE},
         },
-        "structure": [structure_settings(supercell, bonds)],
+        "structure": [structure_settings(supercell, bonds) | {"camera": CAMERA}],
         "pinned": [int(np.flatnonzero(order == state.number(state.selected))[0])],
     }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 100
+SHORTEST_AXIS = 10  # epochs
 MANY_EDGES = 120  # more are drawn without a line of their own
 _lock = threading.Lock()  # fonts and caches of matplotlib are shared by all figures
 
@@ -58,16 +59,16 @@ def run_progress(history: pd.DataFrame, epochs: int, width: int, axes: "Sequence
 
     Args:
         history: one row a finished epoch, as `pretrain` reports it; may be empty.
-        epochs: that the run will have, the width of the axes.
+        epochs: that the run will have; the axes show all of them once half are done.
         width: dimensions of the embeddings.
         axes: two of them.
     """
-    _losses(history, axes[0])
-    _rank(history, width, axes[1])
     from matplotlib.ticker import MaxNLocator
 
+    _losses(history, axes[0])
+    _rank(history, width, axes[1])
     for ax in axes:
-        ax.set_xlim(0.5, max(epochs, 2) + 0.5)
+        ax.set_xlim(0.5, min(max(epochs, 2), max(2 * len(history), SHORTEST_AXIS)) + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=9)

@@ -4,7 +4,6 @@ Each is a thin view on a state object that works without a browser (`widget.stat
 readers without a kernel (`widget.static_figure()`). Callbacks may run in a second thread, so nothing here uses pyplot.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,17 +11,16 @@ from typing import Any
 import ipywidgets
 
 from .crystals import CrystalSet
-from .errors import SpmatError
 from .plots_live import to_png
 from .vocabulary import COLOURS
-from .widgets_base import StateView, named, picture, text, words
+from .widgets_base import StateView, follow, named, picture, text, words
 from .widgets_explorer import EmbeddingExplorer
 from .widgets_noise import LARGEST_DELTA, NoiseOnEdges
 from .widgets_run import PretrainRun
 
 __all__ = ["EmbeddingExplorer", "GndnSlider", "LossLabelPicker"]
 
-BADGES = {
+BADGES = {  # dark enough for white letters
     "idle": "#555555",
     "running": COLOURS[0],
     "stopping": "#8A6100",
@@ -31,6 +29,7 @@ BADGES = {
     "failed": "#A33F00",
 }
 MARKS = {"good": "✓", "note": "ℹ", "warning": "⚠", "stop": "✗"}
+LISTS = ("loss", "label", "encoder")
 PAUSE = 0.4  # seconds between two drawings while a run goes on
 
 
@@ -48,8 +47,7 @@ class LossLabelPicker(StateView):
     state: PretrainRun
 
     def __init__(self, crystals: CrystalSet, **options: Any) -> None:
-        state = PretrainRun(crystals, **options)
-        self.controls = _run_controls(state)
+        self.controls = _run_controls()
         self.buttons = {
             "start": ipywidgets.Button(description="Start", icon="play", button_style="primary"),
             "stop": ipywidgets.Button(description="Stop", icon="stop"),
@@ -58,51 +56,47 @@ class LossLabelPicker(StateView):
         for button in self.buttons.values():
             button.layout.width = "98px"
         self.status, self.verdict, self.plot = text(), text(), picture()
-        self.complaint = ""
-        self._refreshing = threading.RLock()
-        self._drawn = 0.0
+        self._complaint, self._drawn = "", 0.0
         left = ipywidgets.VBox([*self.controls.values(), ipywidgets.HBox(list(self.buttons.values()))])
         right = ipywidgets.VBox([self.plot, self.status, self.verdict], layout={"flex": "1 1 420px", "min_width": "0"})
         row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
-        super().__init__(state, "picker", [row])
-        for field, control in self.controls.items():
-            control.observe(self._chosen(field), "value")
+        super().__init__(PretrainRun(crystals, **options), "picker", [row])
+        self.refresh()
+        self.connect(self.controls)
         for name, button in self.buttons.items():
             button.on_click(self._does(name))
-        state.listeners.append(self.refresh)
-        self.refresh()
-
-    def _chosen(self, field: str) -> Callable[[Mapping[str, Any]], None]:
-        """What happens when a control has a new value."""
-        return lambda change: self._try(lambda: self.state.choose(**{field: change["new"]}))
+        self.state.listeners.append(self._changed)
 
     def _does(self, name: str) -> Callable[[Any], None]:
         """What happens when a button is pressed."""
-        return lambda button: self._try(getattr(self.state, name))
+        return lambda button: self.attempt(getattr(self.state, name))
 
-    def _try(self, action: Callable[[], None]) -> None:
-        """Do it; what was wrong is said in the widget."""
-        self.complaint = ""
-        try:
-            action()
-        except SpmatError as error:
-            self.complaint = str(error)
+    def complain(self, sentence: str) -> None:
+        """Say in the widget what was wrong."""
+        self._complaint = sentence
+        self.refresh()
+
+    def _changed(self) -> None:
+        self._complaint = ""
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the state as it is now."""
-        with self._refreshing:
-            state = self.state
+        """Show the state as it is now, with what the registries offer now."""
+        state = self.state
+        with self.following():
+            self._draw()  # first, so that the words never speak of a picture that is not there yet
             for field, control in self.controls.items():
+                if field in LISTS:
+                    control.options = list(state.options(field).items())
+                follow(control, state.chosen(field))
                 control.disabled = state.busy or (field == "label" and not state.needs_label)
             self.buttons["start"].disabled = state.busy
             self.buttons["stop"].disabled = state.state != "running"
             self.buttons["resume"].disabled = not state.can_resume
             badge = f'<span class="spmat-badge" style="background:{BADGES[state.state]}">{state.state}</span>'
-            self.status.value = f"{badge} {words(self.complaint or state.message)}"
+            self.status.value = f"{badge} {words(self._complaint or state.message)}"
             said = [f"{MARKS[level]} {words(sentence)}" for level, sentence in state.verdicts]
             self.verdict.value = "<br>".join(said)
-            self._draw()
 
     def _draw(self) -> None:
         """Draw anew, but not more often than a reader can follow while a run goes on."""
@@ -112,28 +106,19 @@ class LossLabelPicker(StateView):
             self.plot.value = to_png(self.state.static_figure())
 
 
-def _run_controls(state: PretrainRun) -> dict[str, ipywidgets.Widget]:
-    """One control for each field, with its present value."""
-    lists = {field: list(state.options(field).items()) for field in ("loss", "label", "encoder")}
-    whole = {"epochs": (1, 1000), "seed": (0, 9999), "batch_size": (2, 4096)}
-    names = {"loss": "Loss", "label": "Label", "encoder": "Encoder", "epochs": "Epochs", "seed": "Seed"}
-    controls: dict[str, ipywidgets.Widget] = {
-        field: ipywidgets.Dropdown(options=options, value=state.chosen(field), **named(names[field]))
-        for field, options in lists.items()
+def _run_controls() -> dict[str, ipywidgets.Widget]:
+    """One control for each field."""
+    names = {"loss": "Loss", "label": "Label", "encoder": "Encoder"}
+    numbers = {"epochs": ("Epochs", 1), "seed": ("Seed", 0), "batch_size": ("Batch size", 2)}
+    delta = {"min": 0, "max": LARGEST_DELTA, "step": 0.05, "readout_format": ".2f", "continuous_update": False}
+    return {
+        **{field: ipywidgets.Dropdown(**named(name)) for field, name in names.items()},
+        "delta": ipywidgets.FloatSlider(**delta, **named("GNDN δ (Å)")),
+        **{
+            field: ipywidgets.BoundedIntText(min=least, max=10_000, **named(name))
+            for field, (name, least) in numbers.items()
+        },
     }
-    controls["delta"] = ipywidgets.FloatSlider(
-        value=state.chosen("delta"),
-        min=0,
-        max=LARGEST_DELTA,
-        step=0.05,
-        readout_format=".2f",
-        continuous_update=False,
-        **named("GNDN δ (Å)"),
-    )
-    for field, (low, high) in whole.items():
-        name = names.get(field, "Batch size")
-        controls[field] = ipywidgets.BoundedIntText(value=state.chosen(field), min=low, max=high, **named(name))
-    return controls
 
 
 class GndnSlider(StateView):
@@ -149,38 +134,31 @@ class GndnSlider(StateView):
     def __init__(self, crystals: "Mapping[str, Any] | CrystalSet", **options: Any) -> None:
         state = NoiseOnEdges(crystals, **options)
         self.controls = {
-            "crystal": ipywidgets.Dropdown(
-                options=list(state.cells), value=state.crystal, **named("Crystal", width="270px")
-            ),
+            "crystal": ipywidgets.Dropdown(options=list(state.cells), **named("Crystal", width="270px")),
             "delta": ipywidgets.FloatSlider(
-                value=state.delta,
-                min=0,
-                max=LARGEST_DELTA,
-                step=0.05,
-                readout_format=".2f",
-                **named("δ (Å)", width="280px"),
+                min=0, max=LARGEST_DELTA, step=0.05, readout_format=".2f", **named("δ (Å)", width="280px")
             ),
             "symmetric": ipywidgets.Checkbox(
-                value=state.symmetric, description="same noise for i-j and j-i", indent=False, layout={"width": "190px"}
+                description="same noise for i-j and j-i", indent=False, layout={"width": "190px"}
             ),
         }
         self.again = ipywidgets.Button(description="New noise", icon="refresh", layout={"width": "110px"})
         self.plot, self.message = picture(), text()
         row = ipywidgets.HBox([*self.controls.values(), self.again], layout={"flex_flow": "row wrap"})
         super().__init__(state, "gndn", [row, self.plot, self.message])
-        for field, control in self.controls.items():
-            control.observe(self._chosen(field), "value")
-        self.again.on_click(lambda button: self._choose(seed=self.state.seed + 1))
         self.refresh()
+        self.connect(self.controls)
+        self.again.on_click(lambda button: self.state.choose(seed=self.state.seed + 1))
+        state.listeners.append(self.refresh)
 
-    def _chosen(self, field: str) -> Callable[[Mapping[str, Any]], None]:
-        return lambda change: self._choose(**{field: change["new"]})
-
-    def _choose(self, **values: Any) -> None:
-        self.state.choose(**values)
-        self.refresh()
+    def complain(self, sentence: str) -> None:
+        """Say in the widget what was wrong."""
+        self.message.value = words(sentence)
 
     def refresh(self) -> None:
         """Show the state as it is now."""
-        self.plot.value = to_png(self.state.static_figure())
-        self.message.value = words(self.state.message)
+        with self.following():
+            for field, control in self.controls.items():
+                follow(control, getattr(self.state, field))
+            self.plot.value = to_png(self.state.static_figure())
+            self.message.value = words(self.state.message)

@@ -1,81 +1,35 @@
-"""The `EmbeddingExplorer`: controls, chemiscope's linked map and crystal, the card, and what to do with a selection."""
+"""The `EmbeddingExplorer`: controls, the linked map and crystal, the card, and what to do with a selection."""
 
-import json
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
 import pandas as pd
-from chemiscope.widget import ChemiscopeWidget
-from traitlets import Dict, Int, Unicode
 
 from .crystals import CrystalSet
-from .errors import SpmatError
-from .explorer import ExplorerState
+from .explorer import NEIGHBOURS, ExplorerState
 from .explorer_colours import Colour
 from .explorer_figure import draw
 from .explorer_page import card_html, save_page
-from .explorer_scope import dataset, drawing_order, dressing, settings, structure_settings, to_chemiscope, widget_script
 from .files import write_text
 from .settings import runs_dir
-from .widgets_base import StateView, named, text, words
+from .widgets_base import StateView, follow, named, text, words
+from .widgets_map import LinkedMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LARGEST_SUPERCELL = 4
-_WRAP = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
-
-
-class LinkedMap(ChemiscopeWidget):
-    """chemiscope's map and crystal, quiet and in the colours of this project; `show` replaces what is on it."""
-
-    _esm = widget_script()[0]
-    value = Unicode()  # goes with the scene, once
-    selected_ids: Any = Dict().tag(sync=True)
-    scene = Dict().tag(sync=True)
-    fitted = Int(0).tag(sync=True)  # counts requests to show the whole crystal
-
-    def __init__(self, state: ExplorerState, supercell: int, bonds: bool) -> None:
-        structures = [to_chemiscope(cell) for cell in state.crystals.cells]
-        self._order = np.arange(len(state))
-        data = dataset(state, structures, settings(state, self._order), self._order)
-        # chemiscope keeps the structures here and takes each when it is clicked, by the name in its reference.
-        super().__init__(data, has_metadata=True, warning_timeout=-1, cache_structures=True)
-        self._references = data["structures"]
-        self.show(state, supercell, bonds)
-
-    def show(self, state: ExplorerState, supercell: int, bonds: bool) -> None:
-        """Draw the present map of a state, whose points are those of before."""
-        self._order = drawing_order(state)
-        look = settings(state, self._order, supercell, bonds, widget_script()[1])
-        references = [self._references[number] for number in self._order]
-        self.value = json.dumps(dataset(state, references, look, self._order))
-        self.selected_ids = {"structure": look["pinned"][0]}
-        self.scene = {
-            "value": self.value,
-            "settings": {k: v for k, v in look.items() if k != "pinned"},
-            "selected": look["pinned"][0],
-            "dressing": dressing(state, self._order),
-        }
-
-    def show_structure(self, supercell: int, bonds: bool) -> None:
-        """Draw the crystal in another way."""
-        self.settings = {"structure": [structure_settings(supercell, bonds)]}
-        self.fitted += 1
-
-    def select(self, number: int) -> None:
-        """Select a point of the state."""
-        if number != self.number():
-            self.selected_ids = {"structure": int(np.flatnonzero(self._order == number)[0])}
-
-    def number(self) -> int | None:
-        """The selected point of the state."""
-        place = self.selected_ids.get("structure")
-        return int(self._order[place]) if isinstance(place, int) and 0 <= place < len(self._order) else None
+SUPERCELL, LARGEST_SUPERCELL = 2, 4
+ROW = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
+TOP = ROW | {"align_items": "flex-start"}
+ACTIONS = {  # what a button says, and its icon
+    "keep": ("Keep this crystal", "thumb-tack"),
+    "clear": ("Clear kept", "eraser"),
+    "table": ("Save selection (CSV)", "table"),
+    "page": ("Save page (HTML)", "file-code-o"),
+}
 
 
 class EmbeddingExplorer(StateView):
@@ -103,31 +57,42 @@ class EmbeddingExplorer(StateView):
         state = ExplorerState(crystals, embeddings, **options)
         self.folder = Path(folder) if folder is not None else runs_dir()
         self.controls = _controls(state)
-        self.buttons = {
-            "keep": ipywidgets.Button(description="Keep this crystal", icon="thumb-tack"),
-            "clear": ipywidgets.Button(description="Clear kept", icon="eraser"),
-            "table": ipywidgets.Button(description="Save selection (CSV)", icon="table"),
-            "page": ipywidgets.Button(description="Save page (HTML)", icon="file-code-o"),
-        }
-        for button in self.buttons.values():
-            button.layout.width = "190px"
-        self.map = LinkedMap(state, *self._structure())
+        self.buttons = {name: _button(said, icon=icon, width="190px") for name, (said, icon) in ACTIONS.items()}
+        self.map = LinkedMap(state, *self.structure)
         self.card, self.message = text(), text()
-        self.neighbours = ipywidgets.VBox(layout={"flex": "1 1 300px"})
-        self.card.add_class("spmat-card")
-        self.card.layout.flex = "1 1 320px"
-        self._busy = threading.RLock()
-        top = ipywidgets.HBox([self.controls[n] for n in ("run", "colour", "supercell", "bonds")], layout=_WRAP)
-        self._fixed_filters = [text("Only crystals"), self.controls["elements"], self.controls["every"]]
-        self.filters = ipywidgets.HBox(layout=_WRAP)
-        below = ipywidgets.HBox([self.card, self.neighbours], layout=_WRAP | {"align_items": "flex-start"})
-        actions = ipywidgets.HBox(list(self.buttons.values()), layout=_WRAP)
-        rows = [top, self.filters, self.map, self.message, below, actions]
-        super().__init__(state, "explorer", rows)
+        self.neighbours = [_button("", width="300px") for _ in range(NEIGHBOURS)]
+        self._class_buttons: dict[str, ipywidgets.ToggleButton] = {}
+        self._slider: ipywidgets.FloatRangeSlider | None = None
+        self._near: list[str] = []
+        self._offered = ""  # colour whose classes or values can be filtered by now
+        self._filter_row = ipywidgets.HBox(layout=ROW)
+        self._only = text("Only crystals")
+        super().__init__(state, "explorer", self._rows())
         self._offer_filter()
-        self._connect()
         self._show_card()
         self._show_message()
+        self._connect()
+
+    def _rows(self) -> list[ipywidgets.Widget]:
+        """The layout."""
+        self.card.add_class("spmat-card")
+        self.card.layout.flex = "1 1 320px"
+        for button in self.neighbours:
+            button.add_class("spmat-go")
+        near = [text("Nearest in embedding space, by distance in standardised units:"), *self.neighbours]
+        return [
+            ipywidgets.HBox([self.controls[name] for name in ("run", "colour", "supercell", "bonds")], layout=ROW),
+            self._filter_row,
+            self.map,
+            self.message,
+            ipywidgets.HBox([self.card, ipywidgets.VBox(near, layout={"flex": "1 1 300px"})], layout=TOP),
+            ipywidgets.HBox(list(self.buttons.values()), layout=ROW),
+        ]
+
+    @property
+    def structure(self) -> tuple[int, bool]:
+        """Supercell and bonds as the controls have them."""
+        return self.controls["supercell"].value, self.controls["bonds"].value
 
     def selection(self) -> pd.DataFrame:
         """The kept crystals; if none was kept, all that pass the filter."""
@@ -137,106 +102,105 @@ class EmbeddingExplorer(StateView):
         """Map, selected crystal and card, for readers of a page and for print."""
         return draw(self.state)
 
+    def complain(self, sentence: str) -> None:
+        """Say in the widget what was wrong."""
+        self.message.value = words(sentence)
+
     # From the controls to the state -------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        on = {
-            "run": lambda value: self.state.show_run(value),
-            "colour": lambda value: self.state.colour_by(value),
-            "elements": lambda value: self._filter(),
-            "every": lambda value: self._filter(),
-            "supercell": lambda value: self._show_structure(),
-            "bonds": lambda value: self._show_structure(),
-        }
-        for name, action in on.items():
-            self.controls[name].observe(self._guarded(action), "value")
-        self.map.observe(self._guarded(self._clicked), "selected_ids")
-        self.buttons["keep"].on_click(lambda button: self.state.keep())
-        self.buttons["clear"].on_click(lambda button: self.state.clear())
-        self.buttons["table"].on_click(lambda button: self._save(self.save_table))
-        self.buttons["page"].on_click(lambda button: self._save(self.save_page))
+        self.on_change(self.controls["run"], self.state.show_run)
+        self.on_change(self.controls["colour"], self.state.colour_by)
+        for name in ("elements", "every"):
+            self.on_change(self.controls[name], self._filter)
+        for name in ("supercell", "bonds"):
+            self.on_change(self.controls[name], lambda value: self.map.show_structure(*self.structure))
+        self.on_change(self.map, self._clicked, "selected_ids")
+        for place, button in enumerate(self.neighbours):
+            button.on_click(lambda pressed, place=place: self.state.select(self._near[place]))
+        self.buttons["keep"].on_click(lambda pressed: self.state.keep())
+        self.buttons["clear"].on_click(lambda pressed: self.state.clear())
+        self.buttons["table"].on_click(lambda pressed: self.attempt(self.save_table))
+        self.buttons["page"].on_click(lambda pressed: self.attempt(self.save_page))
         self.state.listeners.append(self._changed)
 
-    def _guarded(self, action: Callable[[Any], None]) -> Callable[[Mapping[str, Any]], None]:
-        """An observer; what was wrong is said in the widget."""
+    def _clicked(self, selected: Any) -> None:
+        if self.map.number is not None:
+            self.state.select(self.state.points[self.map.number])
 
-        def observer(change: Mapping[str, Any]) -> None:
-            with self._busy:
-                try:
-                    action(change["new"])
-                except SpmatError as error:
-                    self.message.value = words(str(error))
-
-        return observer
-
-    def _clicked(self, selected: Mapping[str, Any]) -> None:
-        number = self.map.number()
-        if number is not None:
-            self.state.select(self.state.points[number])
-
-    def _filter(self) -> None:
-        """The filter as the controls have it."""
+    def _filter(self, value: Any) -> None:
+        """Filter as the controls say."""
         classes = [name for name, button in self._class_buttons.items() if button.value]
         low = high = None
         if self._slider is not None:  # at an end of the slider nothing is left out, not even what is not known
             low = self._slider.value[0] if self._slider.value[0] > self._slider.min else None
             high = self._slider.value[1] if self._slider.value[1] < self._slider.max else None
-        self.state.show_only(self.controls["elements"].value, self.controls["every"].value, classes, low, high)
+        self.state.show_only(self._symbols(), self.controls["every"].value, classes, low, high)
+
+    def _symbols(self) -> list[str]:
+        """The elements that are written in their field."""
+        return self.controls["elements"].value.replace(",", " ").split()
 
     # From the state to the widgets --------------------------------------------------------------------------------
 
     def _changed(self, what: str) -> None:
         """The state has another map, card or selection."""
         if what == "map":
-            if self.state.colour.key != self._offered:
-                self._offer_filter()
-            self.map.show(self.state, *self._structure())
+            with self.following():
+                self._follow()
+                self.map.show(self.state, *self.structure)
         if what == "card":
-            self.map.select(self.state.number(self.state.selected))
+            with self.following():
+                self.map.select(self.state.number(self.state.selected))
             self._show_card()
         if what in ("map", "selection"):
             self._show_message()
 
-    def _show_card(self) -> None:
-        card = self.state.card()
-        self.card.value = card_html(card)
-        self.neighbours.children = [
-            text("Nearest in embedding space, by distance in standardised units:"),
-            *(self._go(neighbour) for neighbour in card.neighbours.itertuples()),
-        ]
-
-    def _go(self, neighbour: Any) -> ipywidgets.Button:
-        """A button to a neighbour."""
-        said = f"{neighbour.formula} · {neighbour.distance:.2f} · {neighbour.colour}".removesuffix(" · ")
-        where = "" if neighbour.on_map else "not on this map"
-        button = ipywidgets.Button(description=said, tooltip=where or "show it", disabled=not neighbour.on_map)
-        button.layout.width = "300px"
-        button.add_class("spmat-go")
-        button.on_click(lambda pressed: self.state.select(neighbour.Index))
-        return button
-
-    def _show_message(self) -> None:
-        self.message.value = words(self.state.message)
-
-    def _show_structure(self) -> None:
-        self.map.show_structure(*self._structure())
-
-    def _structure(self) -> tuple[int, bool]:
-        """Supercell and bonds as the controls have them."""
-        return self.controls["supercell"].value, self.controls["bonds"].value
+    def _follow(self) -> None:
+        """Set the controls as the state is."""
+        state, wanted = self.state, self.state.filter
+        follow(self.controls["run"], state.run)
+        follow(self.controls["colour"], state.colour.key)
+        self._offer_filter()
+        if set(self._symbols()) != wanted.elements:  # else they stay in the order in which they were written
+            self.controls["elements"].value = " ".join(sorted(wanted.elements))
+        follow(self.controls["every"], wanted.every)
+        for name, button in self._class_buttons.items():
+            follow(button, name in wanted.classes)
+        if self._slider is not None:
+            low = self._slider.min if wanted.low is None else wanted.low
+            high = self._slider.max if wanted.high is None else wanted.high
+            follow(self._slider, (low, high))
 
     def _offer_filter(self) -> None:
         """Buttons for the classes, or a slider for the values, of the present colour."""
         colour = self.state.colour
+        if colour.key == self._offered:
+            return
         self._offered = colour.key
-        self._class_buttons = {} if not colour.classes else {n: _class_button(n, c) for n, _, c in colour.legend()}
-        for button in self._class_buttons.values():
-            button.observe(self._guarded(lambda value: self._filter()), "value")
-        slider = None if colour.classes else _value_slider(colour)
-        if slider is not None:
-            slider.observe(self._guarded(lambda value: self._filter()), "value")
-        self._slider = slider
-        self.filters.children = [*self._fixed_filters, *self._class_buttons.values(), *([slider] if slider else [])]
+        for old in [*self._class_buttons.values(), *([self._slider] if self._slider else [])]:
+            old.close()
+        self._class_buttons = {name: _class_button(name, count) for name, _, count in colour.legend()}
+        self._slider = None if colour.classes else _value_slider(colour)
+        own = [*self._class_buttons.values(), *([self._slider] if self._slider else [])]
+        for control in own:
+            self.on_change(control, self._filter)
+        self._filter_row.children = [self._only, *own, self.controls["every"], self.controls["elements"]]
+
+    def _show_card(self) -> None:
+        card = self.state.card()
+        self.card.value = card_html(card)
+        self._near = list(card.neighbours.index)
+        for button in self.neighbours[len(self._near) :]:
+            button.layout.display = "none"
+        for button, neighbour in zip(self.neighbours, card.neighbours.itertuples(), strict=False):
+            said = (neighbour.formula, f"{neighbour.distance:.2f}", neighbour.colour)
+            button.description = " · ".join(str(part) for part in said if part)
+            button.disabled = not neighbour.on_map
+            button.tooltip = "show it" if neighbour.on_map else "not on this map"
+
+    def _show_message(self) -> None:
+        self.message.value = words(self.state.message)
 
     # Files --------------------------------------------------------------------------------------------------------
 
@@ -245,18 +209,14 @@ class EmbeddingExplorer(StateView):
         path = self.folder / "selection.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, self.selection().to_csv())
+        self.message.value = words(f"Saved {path}.")
         return path
 
     def save_page(self) -> Path:
         """Write the explorer as `explorer.html`, one file that opens without network; returns the path."""
-        return save_page(self.state, self.folder / "explorer.html", *self._structure())
-
-    def _save(self, write: Callable[[], Path]) -> None:
-        """Write a file and say where, or why not."""
-        try:
-            self.message.value = words(f"Saved {write()}.")
-        except OSError as error:
-            self.message.value = words(f"Nothing was saved: {error.strerror}.")
+        path = save_page(self.state, self.folder / "explorer.html", *self.structure)
+        self.message.value = words(f"Saved {path}.")
+        return path
 
 
 def _controls(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
@@ -265,22 +225,27 @@ def _controls(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
     return {
         "run": ipywidgets.Dropdown(options=list(state.runs), value=state.run, **named("Embedding")),
         "colour": ipywidgets.Dropdown(options=colours, value=state.colour.key, **named("Colour")),
-        "supercell": ipywidgets.IntSlider(value=2, min=1, max=LARGEST_SUPERCELL, **named("Supercell", width="250px")),
+        "supercell": ipywidgets.IntSlider(
+            value=SUPERCELL, min=1, max=LARGEST_SUPERCELL, **named("Supercell", width="250px")
+        ),
         "bonds": ipywidgets.Checkbox(value=True, description="bonds", indent=False, layout={"width": "80px"}),
-        "elements": ipywidgets.TagsInput(
-            value=[], allowed_tags=state.elements, allow_duplicates=False, placeholder="with element ..."
+        "elements": ipywidgets.Text(
+            placeholder="elements, as in Na Cl", continuous_update=False, layout={"width": "190px"}
         ),
         "every": ipywidgets.Dropdown(
-            options=[("all of these", True), ("any of these", False)], value=True, layout={"width": "120px"}
+            options=[("with all of", True), ("with any of", False)], value=True, layout={"width": "110px"}
         ),
     }
 
 
+def _button(description: str, icon: str = "", width: str = "auto") -> ipywidgets.Button:
+    return ipywidgets.Button(description=description, icon=icon, layout={"width": width})
+
+
 def _class_button(name: str, count: int) -> ipywidgets.ToggleButton:
     """Pressed, only its class (and those of other pressed ones) passes."""
-    button = ipywidgets.ToggleButton(value=False, description=f"{name.replace('_', ' ')} ({count:,})")
-    button.layout.width = "auto"
-    return button
+    description = f"{name.replace('_', ' ')} ({count:,})"
+    return ipywidgets.ToggleButton(value=False, description=description, layout={"width": "auto"})
 
 
 def _value_slider(colour: Colour) -> ipywidgets.FloatRangeSlider:

@@ -1,6 +1,6 @@
 """What the `GndnSlider` knows, without a widget: crystals by name, and what GNDN does to the edges of one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -34,6 +34,9 @@ class NoiseOnEdges:
         symmetric: whether i-j and j-i get the same noise.
         seed: of the noise.
 
+    Attributes:
+        listeners: called without arguments after every change.
+
     Raises:
         InputError: no crystal, more than a list can show, or one that cannot be used.
         SettingsError: a value that is not allowed.
@@ -50,6 +53,7 @@ class NoiseOnEdges:
         self.cells = _by_name(crystals)
         self.source = crystals.name if isinstance(crystals, CrystalSet) else ""
         self.crystal, self.delta, self.symmetric, self.seed = next(iter(self.cells)), 0.5, False, 0
+        self.listeners: list[Callable[[], None]] = []
         self.choose(crystal=crystal or self.crystal, delta=delta, symmetric=symmetric, seed=seed)
 
     def choose(self, **values: Any) -> None:
@@ -66,6 +70,8 @@ class NoiseOnEdges:
             if field == "delta" and not 0 <= value <= LARGEST_DELTA:
                 raise SettingsError(f"delta is a length between 0 and {LARGEST_DELTA:g} A here, got {value}.")
             setattr(self, field, value)
+        for listener in list(self.listeners):
+            listener()
 
     def batches(self) -> tuple[Batch, Batch]:
         """The graph of the crystal, without and with the noise."""
@@ -118,7 +124,7 @@ class NoiseOnEdges:
             draws = f"{edges['pair'].nunique()} random numbers: i-j and j-i share one where both are edges"
         text = f"{len(edges)} edges, {kept}. {draws}; lengths change by up to {edges['change'].abs().max():.2f} Å."
         short = int((edges["after"] <= MIN_DISTANCE + 1e-6).sum())
-        return text + (f" {short} edges were held at {MIN_DISTANCE} Å, the shortest allowed." if short else "")
+        return text + (f" Held at {MIN_DISTANCE} Å, the shortest length allowed: {short}." if short else "")
 
     def static_figure(self) -> "Figure":
         """Lengths before and after, and the change of each edge."""

@@ -1,6 +1,6 @@
 """What the `LossLabelPicker` knows and does, without a widget: choices, a run in a thread, its history and verdict."""
 
-import time
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from . import checkpoints
 from .crystals import CrystalSet
 from .encoders import ENCODERS
 from .errors import SettingsError, SpmatError, unknown
-from .judgements import judge_history
+from .judgements import FEWEST, judge_history
 from .labels import available_labels, get_label
 from .losses import LOSSES, get_loss
 from .plots_live import new_figure, run_progress
@@ -78,6 +78,8 @@ class PretrainRun:
         self.listeners: list[Callable[[], None]] = []
         self._background: Background | None = None
         self._rows: list[dict[str, float]] = []
+        self._lock = threading.Lock()  # between "stop" and an end that comes at the same moment
+        self._show_saved()
 
     # What can be chosen -------------------------------------------------------------------------------------------
 
@@ -114,8 +116,6 @@ class PretrainRun:
         Raises:
             SettingsError: a run is going on, an unknown field, or a value that is not allowed.
         """
-        if self.busy:
-            raise SettingsError("A run is going on: stop it before you choose another.")
         settings, sizes = self.settings, self.sizes
         for field, value in values.items():
             if field not in FIELDS:
@@ -126,9 +126,12 @@ class PretrainRun:
                 settings = replace(settings, augment=replace(settings.augment, delta=value))
             else:
                 settings = replace(settings, **{field: _check(field, value)})
-        if (settings, sizes) != (self.settings, self.sizes):
-            self.settings, self.sizes = settings, sizes
-            self._show_saved()
+        if (settings, sizes) == (self.settings, self.sizes):
+            return
+        if self.busy:
+            raise SettingsError("A run is going on: stop it before you choose another.")
+        self.settings, self.sizes = settings, sizes
+        self._show_saved()
 
     @property
     def needs_label(self) -> bool:
@@ -175,9 +178,12 @@ class PretrainRun:
 
     def stop(self) -> None:
         """Ask the run to end after the batch it is in; without one nothing happens."""
-        if self.state == "running" and self._background is not None:
-            self._change("stopping")
+        with self._lock:
+            if self.state != "running" or self._background is None:
+                return
             self._background.stop()
+            self.state = "stopping"
+        self._tell()
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait for the end of the run; returns the state.
@@ -195,9 +201,9 @@ class PretrainRun:
         if not resume:
             self.history = pd.DataFrame()
         self._rows = self.history.to_dict("records")  # type: ignore[assignment]
-        self.model, self.checkpoint, self.error, self.started = None, None, "", time.monotonic()
-        self._change("running")
+        self.model, self.checkpoint, self.error, self.state = None, None, "", "running"
         self._background = Background(self._train, resume, self.folder, callbacks=[self._add])
+        self._tell()
 
     def _train(self, resume: bool, folder: Path, **options: Any) -> None:
         """The whole run, in its thread; an error becomes a sentence."""
@@ -232,7 +238,8 @@ class PretrainRun:
         self._change("failed")
 
     def _change(self, state: str) -> None:
-        self.state = state
+        with self._lock:
+            self.state = state
         self._tell()
 
     def _tell(self) -> None:
@@ -280,13 +287,15 @@ class PretrainRun:
             return []
         held_out = len(validation_split(len(self.crystals), self.settings)[0])
         found = judge_history(self.history, self.settings, held_out)
-        return [(finding.level, _sentence(finding.text)) for finding in found] or [("good", self._all_well())]
+        said = [(finding.level, _sentence(finding.text)) for finding in found] or [("good", self._all_well())]
+        if held_out < FEWEST:
+            said.append(("note", f"A collapse cannot be judged by {held_out} held-out crystals: {FEWEST} are needed."))
+        return said
 
     def _all_well(self) -> str:
-        last = self.history.iloc[-1]
-        rank = (
-            f", effective rank {last['effective_rank']:.1f} of {self.sizes.hidden}" if "effective_rank" in last else ""
-        )
+        last, rank = self.history.iloc[-1], ""
+        if "effective_rank" in last:
+            rank = f", effective rank {last['effective_rank']:.1f} of {self.sizes.hidden}"
         return f"Nothing to warn of: loss {last['loss']:.3g}{rank}."
 
     def static_figure(self) -> "Figure":

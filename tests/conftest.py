@@ -60,6 +60,16 @@ def fresh_figures():
     plt.close("all")
 
 
+@pytest.fixture
+def ax():
+    return plt.figure().add_subplot()
+
+
+@pytest.fixture
+def ax_3d():
+    return plt.figure().add_subplot(projection="3d")
+
+
 @pytest.fixture(scope="session")
 def named():
     return NAMED

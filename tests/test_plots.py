@@ -12,11 +12,6 @@ pytestmark = pytest.mark.usefixtures("fresh_figures")
 
 
 @pytest.fixture
-def ax():
-    return plt.figure().add_subplot()
-
-
-@pytest.fixture
 def coordinates():
     return pd.DataFrame(np.random.default_rng(0).random((40, 2)), columns=["x", "y"])
 

@@ -10,11 +10,6 @@ from spmat_nb.elements import FEATURES, element_table
 pytestmark = pytest.mark.usefixtures("fresh_figures")
 
 
-@pytest.fixture
-def ax():
-    return plt.figure().add_subplot()
-
-
 def filled(ax):
     return sum(len(collection.get_offsets()) for collection in ax.collections)
 
