@@ -1,0 +1,1 @@
+"""Grading of assignments with nbgrader: student code runs in a closed process, checks run in the grader's."""
