@@ -11,8 +11,8 @@
 # - *look* at a map of embeddings without being fooled by it,
 # - *compare* fine-tuning with and without pretraining, honestly.
 #
-# **Needs:** Python, and what a crystal structure is. No GPU. **Minutes:** about 30 to read; the code runs in about
-# 8 on two cores (set `SPMAT_PRESET=fast` for one minute and rough numbers).
+# **Needs:** Python; no crystallography (notebook 01 begins with what a cell is). No GPU. **Minutes:** about 20 to read;
+# the code runs in about 8 on two cores (set `SPMAT_PRESET=fast` for one minute and rough numbers).
 
 # %%
 from spmat_nb import crystals, plots, settings
@@ -30,6 +30,16 @@ print(preset)
 # wurtzite, ...) and plausible substitutions of them. Their energies, gaps and moments come from **machine-learned
 # models, not from experiment or quantum mechanics**; `data/README.md` says how far off each is. So every number below
 # is about the *teaching set*, and says so.
+#
+# | word | means |
+# |---|---|
+# | **crystal structure** | a box of atoms that repeats for ever in all directions, and where the atoms sit in it |
+# | **prototype** | a pattern of places that many crystals share; rock salt is that of NaCl, MgO and hundreds more |
+# | **formation energy** | energy of the crystal less that of its pure elements, eV an atom; negative: reacting pays |
+# | **band gap** | what an electron needs to move about: 0 in a metal, 1.1 eV in silicon, 8.5 eV in salt |
+# | **gap class** | none, narrow (below 2 eV) or wide |
+# | **encoder, embedding** | a network that turns a graph into a list of numbers, and that list |
+# | **MAE** | mean absolute error |
 
 # %%
 everything = crystals.load("teaching")
@@ -216,7 +226,8 @@ pretrained["supervised"].history.round(3)
 # %% [markdown]
 # ## 5 · A map of embeddings
 #
-# An embedding is 128 numbers. UMAP squeezes them into two so that neighbours stay neighbours. We map **stable**
+# An embedding is 128 numbers. UMAP squeezes them into two so that neighbours stay neighbours. (The first map takes up
+# to half a minute, since UMAP compiles itself; later notebooks load maps that were made before.) We map **stable**
 # crystals, which pretraining has not seen, and colour them by the surrogate class. Beside it: the same for an encoder
 # with **random** weights. That control is essential, since even a random network sees elements and distances.
 

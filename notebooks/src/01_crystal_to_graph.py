@@ -20,7 +20,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 
-from spmat_nb import plots, plots_graphs
+from spmat_nb import plots, plots_crystals, plots_graphs
 from spmat_nb.checks import graphs as checks
 
 plots.use_style()
@@ -72,8 +72,8 @@ for image in [(0, 0), (-1, 0), (0, -1), (-1, -1), (1, 0)]:
 
 # %%
 fig = plt.figure(figsize=(9, 4.4), dpi=90)
-plots_graphs.periodic_images_2d(square, {"A": a, "B": b}, 3.0, fig.add_subplot(1, 2, 1))
-plots_graphs.periodic_images_3d(cast["CsCl"], 3.6, 1, fig.add_subplot(1, 2, 2, projection="3d"))
+plots_crystals.periodic_images_2d(square, {"A": a, "B": b}, 3.0, fig.add_subplot(1, 2, 1))
+plots_crystals.periodic_images_3d(cast["CsCl"], 3.6, 1, fig.add_subplot(1, 2, 2, projection="3d"))
 plt.show()
 
 # %% [markdown]
@@ -133,13 +133,13 @@ for name, shells in by_hand.items():
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(9, 5), dpi=85, layout="constrained")
 for ax, name in zip(axes.flat, by_hand, strict=True):
-    plots_graphs.shell_counts(cast[name], 6.0, 12, ax)
+    plots_crystals.shell_counts(cast[name], 6.0, 12, ax)
 plt.show()
 
 # %% [markdown]
 # **What we see.** Distances in a crystal come in sharp shells. Our graphs keep the **12 nearest** neighbours (within
-# 8 Å), as CGCNN does. Only in copper does that cut fall between two shells; in the others it cuts a shell in two.
-# Section 4 deals with that.
+# 8 Å), as does CGCNN, the crystal graph network that most of this series uses. Only in copper does that cut fall
+# between two shells; in the others it cuts a shell in two. Section 4 deals with that.
 #
 # **Exercise 1.** Fluorite, CaF₂: calciums at the corners and in the middles of the faces of a cube, fluorines in the
 # middles of its eight small cubes. What are the first three shells around a *calcium*? Count by hand, then check.

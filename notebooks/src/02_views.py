@@ -92,8 +92,8 @@ for n in (1, 2, 4, 8, 20):
     print(f"{n:17d}   {down / n:12.3f}   {max(1, down) / n:12.3f}   {ours.mean() / n:.3f}")
 
 # %% [markdown]
-# **What we see.** Ours is right on average for every size but one: a cell of one atom keeps its atom. (Crystal Twins
-# uses "at least one".)
+# **What we see.** Ours is right on average for every size but one: a cell of one atom keeps its atom. (Crystal Twins,
+# an earlier method of this kind, without labels, uses "at least one".)
 #
 # **Exercise 1.** Write it: which of n atoms are hidden?
 
@@ -314,27 +314,20 @@ fig.legend(handles, labels, title="NaCl after GNDN, 100 draws of 96 edges each",
 plt.show()
 
 # %% [markdown]
-# One view of NaCl at a delta of your choice: change the number and run the cell again.
-
-
-# %%
-def view_at(delta):
-    """NaCl with GNDN of that delta (Å): its edges, and their lengths, as a figure."""
-    from matplotlib.figure import Figure
-
-    view = augment.gndn(salt, delta, Draws(0))
-    fig = Figure(figsize=(9, 3.6), dpi=85)
-    plots_graphs.view_3d(cast["NaCl"], fig.add_subplot(1, 2, 1, projection="3d"), view)
-    ax = fig.add_subplot(1, 2, 2)
-    plots_graphs.lengths_at(salt.distance.numpy(), {delta: view.distance.numpy()}, [ax])
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
-    return fig
-
+# Now one view at a time, with a slider. Take another crystal, another δ, other noise; watch the shells and the count
+# of edges. (Reading without a kernel you see a picture of it.) **Predict:** what becomes of the right panel with *same
+# noise for i-j and j-i*? Section 6 comes back to that.
 
 # %% tags=["slider"]
-view_at(0.5)  # change the number
+from spmat_nb.widgets import GndnSlider
+
+GndnSlider(cast, crystal="NaCl", delta=0.5)
 
 # %% [markdown]
+# **What we see.** On the left the lengths, before and after; on the right what happened to each edge. However far the
+# slider goes, the sentence below says that the edges are the same as before. With the same noise for both directions,
+# symbols of equal height come in pairs, wherever a bond has both.
+#
 # **Exercise 3.** From the six panels: what is the largest δ, to one decimal, at which the two shells of NaCl are still
 # apart?
 
