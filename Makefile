@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lab notebooks site lint bench clean
+.PHONY: run test lab notebooks assignments grade site lint bench clean
 
 run: $(READY)
 	$(BIN)/python tools/run_main_job.py
@@ -29,6 +29,14 @@ site: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/mypy
+
+assignments: $(READY)
+	$(BIN)/python tools/build_assignments.py
+
+# make grade ASSIGNMENT=a2_gndn FROM=submissions  writes runs/grading/a2_gndn: grades.csv and feedback/
+grade: $(READY)
+	@test -n "$(ASSIGNMENT)" -a -n "$(FROM)" || { echo "make grade ASSIGNMENT=a2_gndn FROM=FOLDER"; exit 1; }
+	$(BIN)/python tools/grade.py $(ASSIGNMENT) "$(FROM)"
 
 bench: $(READY)
 	$(BIN)/python benchmarks/graphs.py

@@ -34,10 +34,29 @@ def build_parser(commands: Mapping[str, tuple[Command, str]], about: str | None)
 def add_data(command: argparse.ArgumentParser) -> None:
     """Where crystals come from."""
     command.add_argument(
-        "--data", default="teaching", help="'teaching', 'textbook', a .parquet file or a folder of structures"
+        "--data",
+        default="teaching",
+        help="'teaching', 'textbook', a .parquet file, a .csv of paths and targets, or a folder of structures",
     )
     command.add_argument("--targets", type=Path, help="CSV of targets and labels by id, for a folder")
     command.add_argument("--max-sites", type=int, help="leave out larger cells")
+    add_strict(command)
+
+
+def add_strict(command: argparse.ArgumentParser) -> None:
+    """All or nothing."""
+    command.add_argument("--strict", action="store_true", help="stop when a structure or a line of a table is refused")
+
+
+def add_graphs(command: argparse.ArgumentParser) -> None:
+    """Data, and the radius of the graphs."""
+    add_data(command)
+    add_cutoff(command)
+
+
+def add_cutoff(command: argparse.ArgumentParser) -> None:
+    """The radius of the graphs."""
+    command.add_argument("--cutoff", type=float, help="radius in A within which neighbours are looked for (default 8)")
 
 
 def add_loop(command: argparse.ArgumentParser, *choices: str) -> None:
@@ -59,6 +78,7 @@ def add_pretrain(command: argparse.ArgumentParser) -> None:
 
     made = ", ".join(maker.form for maker in LABEL_MAKERS.values())
     add_data(command)
+    add_cutoff(command)
     command.add_argument("--loss", help=f"one of {', '.join(LOSSES)} (default sup_barlow)")
     command.add_argument("--label", help=f"one of {', '.join(LABELS)}, or made by {made} (default gap_class)")
     command.add_argument("--encoder", help=f"one of {', '.join(ENCODERS)} (default cgcnn)")
@@ -98,12 +118,48 @@ def add_predict(command: argparse.ArgumentParser) -> None:
     """Which model, and which structures."""
     command.add_argument("--model", required=True, help="folder of a fine-tuned model or ensemble")
     command.add_argument("structures", nargs="+", help="structure files or folders of them")
+    add_strict(command)
+
+
+def add_study(command: argparse.ArgumentParser) -> None:
+    """Which study, and what to do with it."""
+    command.add_argument("config", type=Path, help="YAML file of the study, such as studies/teaching.yml")
+    command.add_argument("--workers", type=int, default=1, help="encoders at a time, one core each (default 1)")
+    command.add_argument("--cell", action="append", help="only this one: 'ARM | TARGET | seed N'; may be repeated")
+    command.add_argument("--plan", action="store_true", help="say what is done and how long the rest would take")
+    command.add_argument("--check", action="store_true", help="run cells anew and compare with their records")
+    command.add_argument("--pack", type=Path, help="write all records into one file")
+    command.add_argument(
+        "--records", type=Path, help="packed records to begin with, such as data/results/teaching.jsonl"
+    )
+
+
+def add_download(command: argparse.ArgumentParser) -> None:
+    """What to ask the Materials Project for; the key comes from the environment, not from here."""
+    command.add_argument(
+        "--query",
+        default="{}",
+        help='arguments of materials.summary.search as JSON, such as {"elements": ["Ti", "O"]} (default: everything)',
+    )
+    command.add_argument("--chunk", type=int, default=500, help="materials asked for at a time (default 500)")
+
+
+def add_leaks(command: argparse.ArgumentParser) -> None:
+    """Two sets, or two parts of one."""
+    for name, about in (("learnt", "what a model was pretrained or trained on"), ("tested", "what it is judged by")):
+        command.add_argument(f"--{name}", default="teaching", help=f"{about}: as for --data of other commands")
+        command.add_argument(f"--{name}-split", nargs="+", help=f"only these splits of --{name}")
+    command.add_argument("--max-sites", type=int, help="leave out larger cells")
+    add_strict(command)
 
 
 OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-    "graphs": add_data,
+    "graphs": add_graphs,
     "pretrain": add_pretrain,
     "embed": add_embed,
     "finetune": add_finetune,
     "predict": add_predict,
+    "study": add_study,
+    "download": add_download,
+    "leaks": add_leaks,
 }

@@ -18,6 +18,7 @@ from .settings import (
     AugmentSettings,
     EncoderSettings,
     FinetuneSettings,
+    GraphSettings,
     Preset,
     PretrainSettings,
     local_rank,
@@ -39,17 +40,27 @@ def pretraining_rows(args: argparse.Namespace) -> Any:
 
 
 def read_data(args: argparse.Namespace) -> Any:
-    """Load `--data`, say what was refused, and leave the report beside the results."""
+    """Load `--data`, say what was refused or odd, and leave the reports beside the results."""
     from .crystals import load
 
-    crystals = load(args.data, targets=args.targets, max_sites=args.max_sites, seed=args.seed)
-    if len(crystals.report):
-        for line in crystals.report.itertuples():
-            print(f"refused {line.source} {line.row}: {line.reason}", file=sys.stderr)
-        folder = args.out if not args.out.suffix else args.out.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        crystals.report.to_csv(folder / "refused.csv", index=False)
+    rest = {"strict": args.strict, "show": not args.quiet}
+    crystals = load(args.data, targets=args.targets, max_sites=args.max_sites, seed=args.seed, **rest)
+    for line in crystals.report.itertuples():
+        print(f"refused {line.source} {line.row}: {line.reason}", file=sys.stderr)
+    for _, lines in crystals.warned.groupby("cause", sort=False):
+        first, more = lines.iloc[0], f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        print(f"note: {first['source']} {first['row']}".strip() + f": {first['reason']}{more}", file=sys.stderr)
+    folder = args.out if not args.out.suffix else args.out.parent
+    for name, report in (("refused", crystals.report), ("warned", crystals.warned)):
+        if len(report):
+            folder.mkdir(parents=True, exist_ok=True)
+            report.to_csv(folder / f"{name}.csv", index=False)
     return crystals
+
+
+def graph_settings(args: argparse.Namespace) -> GraphSettings:
+    """The radius of `--cutoff`, or the usual one."""
+    return replace(GraphSettings(), **given(args, "cutoff"))
 
 
 def chosen_preset(args: argparse.Namespace) -> Preset:
@@ -69,7 +80,7 @@ def run_graphs(args: argparse.Namespace) -> dict[str, Any]:
 
     crystals = read_data(args)
     start = time.perf_counter()
-    graphs = build_graphs(crystals)
+    graphs = build_graphs(crystals, graph_settings(args))
     result = {
         "data": crystals.name,
         "crystals": len(crystals),
@@ -124,7 +135,8 @@ def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
     settings = with_used_label(pretrain_settings(args))
     if settings.label is not None:
         get_label(settings.label)
-    sizes = replace(EncoderSettings(), **({} if args.encoder is None else {"name": args.encoder}))
+    name = {} if args.encoder is None else {"name": args.encoder}
+    sizes = replace(EncoderSettings(), graph=graph_settings(args), **name)
     with joined() as group, stopping() as stop:
         callbacks = [tensorboard(args.out / "tensorboard")] if args.tensorboard and group.leads else []
         kept = {"folder": args.out, "resume": args.resume, "callbacks": callbacks, "stop": stop}
@@ -257,12 +269,60 @@ def run_predict(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def run_study(args: argparse.Namespace) -> dict[str, Any]:
+    """Run, plan, check or pack a study, and say what its records say so far."""
+    from .study import command
+
+    study = command.read_study(args.config)
+    if args.records is not None:
+        command.restore(study, args.out, args.records)
+    for name, action in command.ACTIONS.items():
+        if getattr(args, name):
+            return action(study, args.out, args)
+    return command.run(study, args.out, args)
+
+
+def run_download(args: argparse.Namespace) -> dict[str, Any]:
+    """Download crystals of the Materials Project (key in MP_API_KEY); started again it goes on where it ended."""
+    from .materials_project import download, provenance_of
+
+    try:
+        query = dict(json.loads(args.query))
+    except (ValueError, TypeError) as error:
+        text = 'write it like {"elements": ["Ti", "O"]}, in single quotes'
+        raise SettingsError(f"--query is no JSON object ({error}); {text}.") from error
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    path = download(args.out, query, chunk=args.chunk, show=not args.quiet)
+    return {"out": str(path), **json.loads(provenance_of(path).read_text())}
+
+
+def run_leaks(args: argparse.Namespace) -> dict[str, Any]:
+    """List the formulas and the structures that a set to test on shares with one that was learnt from."""
+    from .files import write_text
+    from .leaks import find_leaks
+
+    sets = {}
+    for name in ("learnt", "tested"):
+        args.data, args.targets, splits = getattr(args, name), None, getattr(args, f"{name}_split")
+        crystals = read_data(args)
+        sets[name] = crystals.of_split(*splits) if splits else crystals
+    found = find_leaks(**sets, show=not args.quiet)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_text(args.out / "shared_formulas.csv", found.formulas.to_csv())
+    write_text(args.out / "shared_structures.csv", found.structures.to_csv(index=False))
+    sizes = {"learnt": found.learnt, "tested": found.tested, "shared_formulas": len(found.formulas)}
+    return {**sizes, "tested_with_a_shared_structure": len(found.tested_ids), "out": str(args.out)}
+
+
 COMMANDS: dict[str, tuple[Command, str]] = {
     "graphs": (run_graphs, "runs/graphs"),
     "pretrain": (run_pretrain, "runs/pretrain"),
     "embed": (run_embed, "runs/embeddings.parquet"),
     "finetune": (run_finetune, "runs/finetune"),
     "predict": (run_predict, "runs/predictions.csv"),
+    "study": (run_study, "runs/study"),
+    "download": (run_download, "runs/materials_project.parquet"),
+    "leaks": (run_leaks, "runs/leaks"),
 }
 
 

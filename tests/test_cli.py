@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spmat_nb.checkpoints import OWN_SUM
 from spmat_nb.cli import main
 from spmat_nb.errors import InputError
 from spmat_nb.settings import AugmentSettings
@@ -228,7 +229,7 @@ def test_a_mistake_is_status_two_and_one_line(command, data, tiny, tmp_path, wri
 
 
 def test_weights_that_do_not_fit_are_one_line_too(command, data, model, tmp_path):
-    text = (model / "config.json").read_text().replace('"hidden": 128', '"hidden": 64')
+    text = (model / "config.json").read_text().replace('"hidden": 128', '"hidden": 64').replace(OWN_SUM, "edited")
     for path in (path for path in model.iterdir() if path.is_file()):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "config.json").write_text(text)
