@@ -47,15 +47,20 @@ def read_data(args: argparse.Namespace) -> Any:
     crystals = load(args.data, targets=args.targets, max_sites=args.max_sites, seed=args.seed, **rest)
     for line in crystals.report.itertuples():
         print(f"refused {line.source} {line.row}: {line.reason}", file=sys.stderr)
-    for _, lines in crystals.warned.groupby("cause", sort=False):
-        first, more = lines.iloc[0], f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        print(f"note: {first['source']} {first['row']}".strip() + f": {first['reason']}{more}", file=sys.stderr)
+    say_warned(crystals.warned)
     folder = args.out if not args.out.suffix else args.out.parent
     for name, report in (("refused", crystals.report), ("warned", crystals.warned)):
         if len(report):
             folder.mkdir(parents=True, exist_ok=True)
             report.to_csv(folder / f"{name}.csv", index=False)
     return crystals
+
+
+def say_warned(warned: Any) -> None:
+    """Say the first warning of each cause, and how many more there are."""
+    for _, lines in warned.groupby("cause", sort=False):
+        first, more = lines.iloc[0], f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        print(f"note: {first['source']} {first['row']}".strip() + f": {first['reason']}{more}", file=sys.stderr)
 
 
 def graph_settings(args: argparse.Namespace) -> GraphSettings:
@@ -182,8 +187,9 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     settings = finetune_settings(args)
     crystals = read_data(args)
     rows = crystals.of_split(*PARTS)
-    for target in settings.targets if args.drop_missing else ():
-        rows = rows.with_target(target, "drop")
+    for target in settings.targets if args.drop_missing or args.mask_missing else ():
+        rows = rows.with_target(target, "drop" if args.drop_missing else "keep")
+    say_warned(rows.warned.iloc[len(crystals.warned) :])
     # The limit draws rows with one fixed seed, so that runs with other seeds share their split.
     rows = rows.sample(chosen_preset(args).max_finetune, seed=0)
     seen = None if args.init != "scratch" else crystals.of_split("pretrain").table["formula"]

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from . import materials_project, textbook
-from .cells import Cell
 from .errors import InputError, StrictError
-from .policy import Note, refuse
+from .reading.cells import Cell
+from .reading.policy import Note, refuse
 from .settings import teaching_set
 from .sources import (
     Gathered,

@@ -21,7 +21,7 @@ from .draws import ids_within
 from .errors import MachineError
 from .neighbours import find_neighbours
 from .packing import OversizeError, Part, joined, packed_parts
-from .policy import refuse
+from .reading.policy import refuse
 from .settings import GraphSettings, cache_dir
 from .sources import frame
 from .store import FORMAT, Store, alone, open_store, write_store

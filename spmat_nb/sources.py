@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .cells import Cell, check_cell
 from .errors import InputError, MachineError, RefusedError
-from .policy import Note, Notes, refuse
+from .reading.cells import Cell, check_cell
+from .reading.policy import Note, Notes, refuse
 from .structure_files import Reading, checked, find, others, read_files
 from .tables import STRUCTURE_COLUMNS, read_by_id, unpack_structure_columns
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .cells import PERIODIC, Cell, check_cell, from_object
 from .errors import InputError, RefusedError
-from .formats import ENDINGS, POSCAR_NAMES, base_name, format_by_name, structures_in
-from .policy import Note, Notes, fault, refuse
 from .progress import Progress
-from .readers import parsed
-from .texts import COMPRESSED, inside
+from .reading.cells import PERIODIC, Cell, check_cell, from_object
+from .reading.formats import ENDINGS, POSCAR_NAMES, base_name, format_by_name, structures_in
+from .reading.policy import Note, Notes, fault, refuse
+from .reading.readers import parsed
+from .reading.texts import COMPRESSED, inside
 
 __all__ = ["PERIODIC", "Cell", "Reading", "check_cell", "find", "from_object", "read", "read_file", "read_files"]
 

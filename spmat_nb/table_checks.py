@@ -7,7 +7,7 @@ import pandas as pd
 
 from .errors import InputError
 from .labels import class_counts
-from .policy import Note, Notes
+from .reading.policy import Note, Notes
 from .vocabulary import TARGETS, get_target
 
 # What crystals have, generously, in the units of `TARGETS`, and what another unit would be (our choice).

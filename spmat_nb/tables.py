@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .cells import Cell
 from .errors import RefusedError
-from .policy import Notes, refuse
-from .texts import read_text
+from .reading.cells import Cell
+from .reading.policy import Notes, refuse
+from .reading.texts import read_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

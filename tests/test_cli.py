@@ -166,9 +166,12 @@ def test_missing_targets_are_left_out_when_asked(command, tiny, write_parquet, t
     gaps = gaps.mask(tiny.table.index == one, np.nan)
     some = write_parquet(tiny, tmp_path / "y.parquet", band_gap=gaps)
     words = ["finetune", "--target", "band_gap", "--drop-missing", "--out", tmp_path, *FAST]
-    assert command(*words, "--data", some)[1]["n_test"] == 5
+    _, metrics, said = command(*words, "--data", some)
+    assert metrics["n_test"] == 5 and any("1 of 24 crystals have no 'band_gap'" in line for line in said)
+    masked = ["finetune", "--target", "band_gap", "density", "--mask-missing", "--data", some, "--out", tmp_path, *FAST]
+    assert any("1 of 24 crystals have no 'band_gap'" in line for line in command(*masked)[2])
     status, _, errors = command(*words, "--data", holed)
-    assert status == 2 and "no rows of split 'test'" in errors[0]
+    assert status == 2 and "no rows of split 'test'" in errors[-1]
 
 
 def tuning_without(column):

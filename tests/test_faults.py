@@ -295,7 +295,7 @@ import json, re, resource, sys
 from pathlib import Path
 import numpy as np
 import torch
-from spmat_nb.cells import Cell
+from spmat_nb.reading.cells import Cell
 from spmat_nb.crystals import by_position, load
 from spmat_nb.graphs import TENSORS, build_graphs, build_what_fits
 from spmat_nb.packing import OversizeError

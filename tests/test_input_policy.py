@@ -12,13 +12,14 @@ from ase.db import connect
 from odd_files import CORPUS, GOOD, PRIMITIVE, ROCK_SALT, p1
 from pymatgen.core import Lattice, Molecule, Structure
 
-from spmat_nb import policy, structure_files, texts
+from spmat_nb import structure_files
 from spmat_nb.cli import main
 from spmat_nb.crystals import by_position, load
 from spmat_nb.errors import FileError, InputError, MachineError, RefusedError, StrictError, StructureError
 from spmat_nb.graphs import build_graphs
-from spmat_nb.policy import POLICY, Notes
-from spmat_nb.policy_cases import REFUSE, WARN
+from spmat_nb.reading import policy, texts
+from spmat_nb.reading.policy import POLICY, Notes
+from spmat_nb.reading.policy_cases import REFUSE, WARN
 from spmat_nb.settings import EncoderSettings, GraphSettings
 from spmat_nb.structure_files import read, read_file
 

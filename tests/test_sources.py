@@ -7,7 +7,7 @@ from odd_files import GOOD, p1
 
 from spmat_nb.crystals import load
 from spmat_nb.errors import InputError, StrictError
-from spmat_nb.policy import POLICY
+from spmat_nb.reading.policy import POLICY
 
 
 @pytest.fixture

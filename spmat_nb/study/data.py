@@ -154,5 +154,5 @@ def seen_formulas(study: Study) -> pd.Series:
     own = crystals_of(study.data, study.max_sites).of_split(PRETRAIN)
     others = [crystals_of(name, study.max_sites) for name in study.seen_sets if name != study.data]
     sets = [part for part in (own, *map(rows_to_pretrain, others)) if len(part)] if study.seen_sets else []
-    shared = shared_formulas(join(sets), evaluated(study)).index if sets else []
-    return pd.Series(list(shared), dtype=object)
+    shared = list(shared_formulas(join(sets), evaluated(study)).index) if sets else []
+    return pd.Series(shared, dtype=object)

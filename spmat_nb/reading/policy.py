@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass
 
-from .errors import FileError, MachineError, RefusedError, StructureError, TableError
+from ..errors import FileError, MachineError, RefusedError, StructureError, TableError
 from .policy_cases import CASES, REFUSE, VERDICTS, WARN
 
 ERRORS: dict[str, type[RefusedError]] = {"file": FileError, "structure": StructureError, "table": TableError}

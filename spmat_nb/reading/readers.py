@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from .cells import from_object, note_isotopes
 from .cif_checks import after_reading, before_reading
 from .cif_symmetry import Block, column
-from .errors import InputError
 from .policy import Notes, refuse
 
 OWN = ("formula", "nsites", "spacegroup", "unit_cell")  # columns that are worked out from the structure
