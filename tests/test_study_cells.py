@@ -15,7 +15,7 @@ from spmat_nb.errors import InputError, SettingsError
 from spmat_nb.study.cells import pending, record_path, run_study
 from spmat_nb.study.claims import Claim
 from spmat_nb.study.data import crystals_of, fold_rows, join, parted, seen_formulas, source, to_pretrain_on
-from spmat_nb.study.plan import Folds, make_study
+from spmat_nb.study.plan import Folds, code, make_study
 from spmat_nb.study.records import check_same_data, errors_of, frame, gather, pack, read_packed, restore
 from spmat_nb.study.tables import compare, families, levels, rank_table
 
@@ -145,7 +145,7 @@ def test_folds_test_every_crystal_once(values, tmp_path):
     errors = errors_of(gather(study, tmp_path), "density")
     crystals = crystals_of(study.data, None).of_split("train", "val", "test")
     assert errors.arms["from scratch"].shape == (1, len(crystals))
-    assert sorted(errors.formulas) == sorted(crystals.table["formula"])
+    assert sorted(errors.groups) == sorted(map(code, crystals.table["formula"]))
     first, second, _ = gather(study, tmp_path)
     with pytest.raises(InputError, match="has all 2 folds"):
         errors_of([first, {**second, "seed": 1}], "density")

@@ -23,7 +23,7 @@ from ..settings import device, fused
 from ..training import side_by_side
 from .claims import Claim
 from .data import graphs_of, parted, seen_formulas, to_pretrain_on
-from .plan import Cell, Study, Unit
+from .plan import Cell, Study, Unit, code
 
 ROUNDED = 4  # significant digits of an error in a record
 HISTORY = ("loss", "val_mae")
@@ -147,7 +147,7 @@ def record(
         "pretrained_on": encoder.data if encoder is not None else {},
         "judged": {
             "ids": list(judged.index),
-            "formulas": list(formulas),
+            "groups": [code(formula) for formula in formulas],  # equal for polymorphs; says nothing of private data
             "seen": formulas.isin(seen).astype(int).tolist(),
             "error": rounded(judged["predicted"] - judged["true"]),
         },

@@ -15,7 +15,7 @@ from ..files import write_text
 from .cells import pending, record_path, write_record
 from .plan import Study
 
-JUDGED = ("ids", "formulas", "seen")  # the same in every arm, so a packed file holds them once
+JUDGED = ("ids", "groups", "seen")  # the same in every arm, so a packed file holds them once
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Errors:
         unit: of the errors.
         arms: name -> [seeds, crystals] predicted minus true.
         seeds: name -> the seeds of its rows.
-        formulas: [crystals].
+        groups: [crystals] equal for crystals of one formula.
         seen: [crystals] whether the formula is among the unstable crystals that arms may pretrain on.
         median: MAE of the median of the training rows, mean over folds.
     """
@@ -36,7 +36,7 @@ class Errors:
     unit: str
     arms: dict[str, np.ndarray]
     seeds: dict[str, list[int]]
-    formulas: np.ndarray
+    groups: np.ndarray
     seen: np.ndarray
     median: float
 
@@ -171,7 +171,7 @@ def errors_of(records: Iterable[dict[str, Any]], target: str) -> Errors:
         first[0]["metrics"]["unit"],
         {arm: np.array(rows, dtype=float) for arm, rows in arms.items()},
         seeds,
-        np.array([name for one in first for name in one["judged"]["formulas"]]),
+        np.array([name for one in first for name in one["judged"]["groups"]]),
         np.array([flag for one in first for flag in one["judged"]["seen"]], dtype=bool),
         float(np.mean([one["metrics"]["median_test_mae"] or np.nan for one in first])),
     )

@@ -54,12 +54,12 @@ def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict
     unseen = ~errors.seen
     if unseen.all() or unseen.sum() < 2:
         return row
-    part = paired_change(ours[:, unseen], theirs[:, unseen], errors.formulas[unseen], seed)
+    part = paired_change(ours[:, unseen], theirs[:, unseen], errors.groups[unseen], seed)
     return row | {"change_unseen": part.mean, "low_unseen": part.low, "high_unseen": part.high}
 
 
 def _change(errors: Errors, ours: np.ndarray, theirs: np.ndarray, seed: int) -> Change:
-    return paired_change(ours, theirs, errors.formulas, seed)
+    return paired_change(ours, theirs, errors.groups, seed)
 
 
 def levels(records: Records) -> pd.DataFrame:
