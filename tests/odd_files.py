@@ -251,6 +251,8 @@ OTHER_FORMATS = [
     poscar("POSCAR without atoms", POSCAR.replace("\n1 1\n", "\n0 0\n"), refused=("no-atoms",)),
     Odd("extended XYZ", atoms_file("x.extxyz", bulk("NaCl", "rocksalt", a=5.64), format="extxyz"), atoms=(2,)),
     Odd("XYZ with a cell", atoms_file("x.xyz", bulk("Cu"), format="extxyz"), atoms=(1,)),
+    Odd("XYZ with deuterium", file("x.xyz", '3\nLattice="5 0 0 0 5 0 0 0 5" pbc="T T T"\nO 0 0 0\nD 1 0 0\n'
+        "D -.24 .93 0\n"), atoms=(3,), warned=("deuterium",)),
     Odd("XYZ of two frames", atoms_file("x.xyz", [bulk("Cu"), bulk("Ag")], format="extxyz"), atoms=(1, 1),
         warned=("several-frames",)),
     Odd("XYZ of a property too wide", file("x.xyz", '1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:9999'

@@ -22,6 +22,7 @@ SINGLE = frozenset(("lattice", "sites", "structure"))  # keys of a structure, a 
 BLOCK = re.compile(r"^\s*data_", re.MULTILINE)
 FRACTIONAL = re.compile(r"^\s*_atom_site_fract_x\b", re.MULTILINE)
 XYZ_WIDTH = re.compile(r":[A-Za-z]:(\d+)")  # columns of a property in the second line of a frame
+XYZ_ISOTOPE = re.compile(r"(?m)^[ \t]*([DT])(?=(?:[ \t]+[-+.\d]\S*){3})")  # ASE knows no D
 ATOM_SITE = re.compile(r"^\s*_atom_site[_.](cartn_x|label)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -135,7 +136,8 @@ def read_xyz(path: Path, text: str, notes: Notes) -> Iterator[Found]:
 
     if any(len(width) > 3 for width in XYZ_WIDTH.findall(text)):  # ASE would make room for them
         raise refuse("unreadable", "cannot be read: a property of more than 999 columns")
-    frames = parsed(lambda: list(io.read_extxyz(StringIO(text), slice(None))))
+    note_isotopes(XYZ_ISOTOPE.findall(text), notes)
+    frames = parsed(lambda: list(io.read_extxyz(StringIO(XYZ_ISOTOPE.sub("H", text)), slice(None))))
     yield from frames_of(frames, notes)
 
 
