@@ -43,7 +43,7 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-mkdir "$root/proc" "$root/dev" "$root/tmp"
+mkdir -p "$root/proc" "$root/dev" "$root/tmp"  # a project under /tmp has made the last one
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 for device in null zero urandom random; do
   touch "$root/dev/$device"; mount --bind "/dev/$device" "$root/dev/$device"
