@@ -303,7 +303,7 @@ def run_download(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_leaks(args: argparse.Namespace) -> dict[str, Any]:
-    """List the formulas and the structures that a set to test on shares with one that was learnt from."""
+    """List the formulas, prototypes and structures that a set to test on shares with one that was learnt from."""
     from .files import write_text
     from .leaks import find_leaks
 
@@ -315,8 +315,10 @@ def run_leaks(args: argparse.Namespace) -> dict[str, Any]:
     found = find_leaks(**sets, show=not args.quiet)
     args.out.mkdir(parents=True, exist_ok=True)
     write_text(args.out / "shared_formulas.csv", found.formulas.to_csv())
+    write_text(args.out / "shared_prototypes.csv", found.prototypes.to_csv())
     write_text(args.out / "shared_structures.csv", found.structures.to_csv(index=False))
     sizes = {"learnt": found.learnt, "tested": found.tested, "shared_formulas": len(found.formulas)}
+    sizes["shared_prototypes"] = len(found.prototypes)
     return {**sizes, "tested_with_a_shared_structure": len(found.tested_ids), "out": str(args.out)}
 
 

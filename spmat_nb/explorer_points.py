@@ -1,7 +1,6 @@
 """What an explorer is made of: the sample of points, the map and embeddings of each run, the words of a card."""
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +13,8 @@ from .diagnostics import standardise
 from .embed import map_2d
 from .errors import InputError
 from .explorer_colours import Colour
+from .reading.cells import symmetry_of
 from .structure_files import Cell
-
-SYMMETRY_PRECISION = 0.1  # A, as in the teaching set
 
 
 @dataclass
@@ -79,16 +77,12 @@ def symbols_of(cell: Cell) -> list[str]:
 
 def symmetry_row(row: pd.Series, cell: Cell, determine: bool) -> list[tuple[str, str]]:
     """Space group, from the data or from the structure."""
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-
     if "spacegroup_number" in row and is_said(row["spacegroup_number"]):
         number = int(row["spacegroup_number"])
         return [("Space group", f"{short_symbol(number)} ({number})")]
     if not determine:
         return []
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)  # of spglib, meant for pymatgen
-        found = SpacegroupAnalyzer(cell.structure(), symprec=SYMMETRY_PRECISION)
+    found = symmetry_of(cell.structure())
     return [("Space group", f"{found.get_space_group_symbol()} ({found.get_space_group_number()})")]
 
 

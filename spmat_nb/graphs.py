@@ -237,7 +237,8 @@ def build_graphs(
     Args:
         crystals: what to build.
         settings: cutoff and number of neighbours.
-        cache: folder for packed graphs; None for the user's cache folder, False to neither read nor write.
+        cache: folder for packed graphs, each set with a CSV of what was accepted, doubted and refused; None for the
+            user's cache folder, False to neither read nor write.
         workers: processes; None for one a core from 20,000 crystals on (see `packing.packed_parts`).
         show: report progress; None where there are many crystals.
 
@@ -259,7 +260,8 @@ def build_graphs(
             with alone(place):
                 store = _usable(place, about)  # another process may have built it meanwhile
                 if store is None:
-                    write_store(place, packed_parts(crystals.cells, settings, workers, show), about)
+                    report = crystals.input_report().to_csv(index=False)
+                    write_store(place, packed_parts(crystals.cells, settings, workers, show), about, report)
                     store = _just_written(place, about)
         except OSError as error:
             raise MachineError(

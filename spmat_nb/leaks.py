@@ -12,6 +12,7 @@ import pandas as pd
 
 from .crystals import CrystalSet
 from .progress import Progress
+from .reading.cells import symmetry_of
 
 if TYPE_CHECKING:
     from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -26,6 +27,7 @@ class LeakReport:
 
     Attributes:
         formulas: one row a shared formula: how many crystals of each set have it.
+        prototypes: one row a shared prototype: how many crystals of each set have it.
         structures: one row a pair of equal structures: `formula`, ids `learnt` and `tested`, and `rms`, the distance
             between their atoms after the best fit as a share of the mean spacing (0 is exactly equal).
         learnt: crystals learnt from.
@@ -33,6 +35,7 @@ class LeakReport:
     """
 
     formulas: pd.DataFrame
+    prototypes: pd.DataFrame
     structures: pd.DataFrame
     learnt: int
     tested: int
@@ -46,12 +49,13 @@ class LeakReport:
         with_formula = int(self.formulas["tested"].sum())
         return (
             f"{self.tested} crystals to test on, {self.learnt} learnt from: {with_formula} share a formula "
-            f"({len(self.formulas)} formulas), {len(self.tested_ids)} a structure."
+            f"({len(self.formulas)} formulas), {int(self.prototypes['tested'].sum())} a prototype, "
+            f"{len(self.tested_ids)} a structure."
         )
 
 
 def find_leaks(learnt: CrystalSet, tested: CrystalSet, show: bool = True) -> LeakReport:
-    """Shared formulas and shared structures.
+    """Shared formulas, prototypes and structures.
 
     Args:
         learnt: what a model was pretrained, trained or chosen on.
@@ -59,7 +63,11 @@ def find_leaks(learnt: CrystalSet, tested: CrystalSet, show: bool = True) -> Lea
         show: report progress where there are many formulas.
     """
     return LeakReport(
-        shared_formulas(learnt, tested), shared_structures(learnt, tested, show=show), len(learnt), len(tested)
+        shared_formulas(learnt, tested),
+        shared_prototypes(learnt, tested),
+        shared_structures(learnt, tested, show=show),
+        len(learnt),
+        len(tested),
     )
 
 
@@ -68,8 +76,23 @@ def shared_formulas(learnt: CrystalSet, tested: CrystalSet) -> pd.DataFrame:
 
     Formulas are those of the structures, not of the column, so that sets from different sources can be compared.
     """
-    counts = {name: _formulas(crystals).value_counts() for name, crystals in _both(learnt, tested)}
-    return pd.DataFrame(counts).dropna().astype(int).rename_axis("formula").sort_index()
+    return _shared({name: _formulas(crystals) for name, crystals in _both(learnt, tested)}, "formula")
+
+
+def shared_prototypes(learnt: CrystalSet, tested: CrystalSet) -> pd.DataFrame:
+    """One row for each prototype that both sets have, with how many crystals of each have it.
+
+    The mildest leak: the same arrangement with other elements. A prototype is the anonymous formula with the number of
+    the space group (from the column `spacegroup_number`, else by symmetry), such as `AB 225` of rock salt (our
+    choice: coarser than an AFLOW label, which also tells the Wyckoff positions).
+    """
+    return _shared({name: _prototypes(crystals) for name, crystals in _both(learnt, tested)}, "prototype")
+
+
+def _shared(values: "dict[str, pd.Series]", title: str) -> pd.DataFrame:
+    """Counts in each set of the values that both have."""
+    counts = pd.DataFrame({name: series.value_counts() for name, series in values.items()})
+    return counts.dropna().astype(int).rename_axis(title).sort_index()
 
 
 def shared_structures(
@@ -109,6 +132,23 @@ def _both(learnt: CrystalSet, tested: CrystalSet) -> tuple[tuple[str, CrystalSet
 
 def _formulas(crystals: CrystalSet) -> pd.Series:
     return pd.Series([cell.formula() for cell in crystals.cells], dtype=object)
+
+
+def _prototypes(crystals: CrystalSet) -> pd.Series:
+    """Anonymous formula and number of the space group of each crystal."""
+    from pymatgen.core import Composition
+
+    named = crystals.table.get("spacegroup_number", pd.Series(index=crystals.table.index, dtype=float))
+    groups = [
+        int(number) if pd.notna(number) else _space_group(crystals, row)
+        for row, number in enumerate(pd.to_numeric(named, errors="coerce"))
+    ]
+    formulas = [Composition(formula).anonymized_formula for formula in _formulas(crystals)]
+    return pd.Series([f"{formula} {group}" for formula, group in zip(formulas, groups, strict=True)], dtype=object)
+
+
+def _space_group(crystals: CrystalSet, row: int) -> int:
+    return int(symmetry_of(crystals.structures[row]).get_space_group_number())
 
 
 def _places(formulas: pd.Series, wanted: Sequence[str]) -> dict[str, list[int]]:

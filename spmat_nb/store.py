@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .errors import InputError, MachineError
-from .files import flush, write_json
+from .files import flush, write_json, write_text
 from .packing import LAYOUT, Part
 
 FORMAT = 3  # raise when the packing or the neighbour rule changes: older stores are then built anew
+REPORT = "report.csv"
 INDEX = "index.json"
 COUNTS = ("crystals", "atoms", "edges")
 
@@ -139,13 +140,14 @@ def _fits(store: Store) -> bool:
     return True
 
 
-def write_store(folder: Path, parts: Iterable[Part], about: dict[str, Any]) -> None:
+def write_store(folder: Path, parts: Iterable[Part], about: dict[str, Any], report: str = "") -> None:
     """Write a store part by part, and move it to its place when it is complete.
 
     Args:
         folder: its place; an older store there is replaced.
         parts: in order; each is written before the next one is asked for.
         about: plain values that `open_store` compares.
+        report: a text to lie beside the data, for people.
 
     Raises:
         OSError: as the machine says; nothing is left behind.
@@ -154,6 +156,8 @@ def write_store(folder: Path, parts: Iterable[Part], about: dict[str, Any]) -> N
     shutil.rmtree(building, ignore_errors=True)
     try:
         building.mkdir(parents=True)
+        if report:
+            write_text(building / REPORT, report)
         write_json(building / INDEX, {"format": FORMAT, "about": about, **_write_parts(building, parts)})
         remove(folder)
         building.rename(folder)

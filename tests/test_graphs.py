@@ -3,6 +3,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
@@ -269,3 +270,11 @@ def test_packed_graphs_take_twelve_bytes_an_edge(tiny_graphs):
     edges = len(tiny_graphs.distance)
     sizes = [t.element_size() for name in TENSORS if len(t := getattr(tiny_graphs, name)) == edges]
     assert sum(sizes) == 12
+
+
+def test_the_report_of_the_input_lies_beside_the_cache(named, tmp_path):
+    crystals = load([named["NaCl"], "no structure", named["Si"]])
+    build_graphs(crystals, cache=tmp_path)
+    (path,) = tmp_path.glob("*/report.csv")
+    report = pd.read_csv(path)
+    assert report["verdict"].value_counts().to_dict() == {"accepted": 2, "refused": 1}

@@ -6,7 +6,7 @@ from pymatgen.core import Lattice, Structure
 
 from spmat_nb.cli import main
 from spmat_nb.crystals import by_position, load
-from spmat_nb.leaks import find_leaks, shared_formulas, shared_structures
+from spmat_nb.leaks import find_leaks, shared_formulas, shared_prototypes, shared_structures
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,18 @@ def test_polymorphs_share_a_formula_and_not_a_structure(rutile, anatase, named):
     found = find_leaks(by_position([rutile, named["Si"]]), by_position([anatase, named["NaCl"]]))
     assert found.formulas.to_dict("index") == {"TiO2": {"learnt": 1, "tested": 1}}
     assert found.structures.empty and found.tested_ids == []
-    assert str(found) == ("2 crystals to test on, 2 learnt from: 1 share a formula (1 formulas), 0 a structure.")
+    said = "2 crystals to test on, 2 learnt from: 1 share a formula (1 formulas), 0 a prototype, 0 a structure."
+    assert str(found) == said
+
+
+def test_prototypes_are_shared_by_other_elements(named, teaching):
+    oxide = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0] * 3, [0.5] * 3])
+    found = find_leaks(by_position([named["NaCl"], named["CsCl"]]), by_position([oxide, named["Si"]]))
+    assert found.prototypes.to_dict("index") == {"AB 225": {"learnt": 1, "tested": 1}}
+    assert found.formulas.empty and "1 a prototype" in str(found)
+    column = shared_prototypes(by_position([oxide]), teaching.of_split("train"))
+    known = teaching.of_split("train").table
+    assert column.loc["AB 225", "tested"] <= (known["spacegroup_number"] == 225).sum()
 
 
 def moved(structure):
@@ -103,10 +114,12 @@ def test_the_textbook_set_shares_structures_with_itself():
     )
 
 
-def test_the_command_writes_both_lists(tmp_path, capsys, write_parquet, tiny):
+def test_the_command_writes_all_lists(tmp_path, capsys, write_parquet, tiny):
     data = write_parquet(tiny, tmp_path / "tiny.parquet")
     words = ["leaks", "--learnt", data, "--tested", data, "--tested-split", "test", "--out", tmp_path / "out"]
     assert main([*map(str, words), "--quiet"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["learnt"], result["tested"], result["tested_with_a_shared_structure"]) == (60, 6, 6)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"shared_formulas.csv", "shared_structures.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"shared_{what}.csv" for what in ("formulas", "prototypes", "structures")
+    }

@@ -21,8 +21,10 @@ from .policy_cases import (
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 PERIODIC = np.ones(3, dtype=np.int64)
+SYMMETRY_PRECISION = 0.1  # A
 ISOTOPES = ("D", "T")  # pymatgen reads them as hydrogen without a word
 NEAR = 4.0  # A; where nearly every atom has a neighbour, looked at before the whole of `REACH`
 
@@ -194,3 +196,12 @@ def _check_periodicity(cell: Cell, periodic: Any, notes: Notes) -> None:
     axes = ", ".join("abc"[i] for i in range(3) if not periodic[i])
     text = f"not periodic along {axes}, with {vacuum:.1f} A of vacuum"
     notes.meet("not-periodic" if vacuum >= REACH else "thin-vacuum", text)
+
+
+def symmetry_of(structure: "Structure") -> "SpacegroupAnalyzer":
+    """The symmetry of a structure within 0.1 A, as in the teaching set."""
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)  # of spglib, meant for pymatgen
+        return SpacegroupAnalyzer(structure, symprec=SYMMETRY_PRECISION)
