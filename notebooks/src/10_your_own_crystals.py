@@ -155,7 +155,8 @@ met.replace({True: "seen", False: "-"})
 
 # %% [markdown]
 # A formula is quickly compared. Whether it is the *same crystal* takes more: `find_leaks` fits the structures of each
-# shared formula onto each other, whatever their cell, origin or volume.
+# shared formula onto each other, whatever their cell, origin or volume. It also counts *prototypes*: the same kind of
+# formula and space group with any elements, as MgO and NaCl have.
 
 # %%
 from spmat_nb.leaks import find_leaks
