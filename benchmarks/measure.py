@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from spmat_nb.study.machine import processor
+
 Call = Callable[[], object]
 
 
@@ -84,15 +86,7 @@ def _resident(field: str) -> float:
 
 def describe(*packages: str) -> str:
     """What this runs on: processor, Python and the versions of some packages."""
-    return f"{_processor()}, Python {platform.python_version()}, " + ", ".join(map(_with_version, packages))
-
-
-def _processor() -> str:
-    """The name that Linux gives it, or what Python knows elsewhere."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return f"{processor()}, Python {platform.python_version()}, " + ", ".join(map(_with_version, packages))
 
 
 def _with_version(package: str) -> str:

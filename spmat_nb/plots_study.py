@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 
 from .plots import GREY, MARKERS
+from .study.statistics import BETTER, OPEN, WORSE
 from .vocabulary import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LOOKS = {  # of a verdict: colour, marker, and whether the marker is filled
-    "better": (COLOURS[0], "o", True),
-    "worse": (COLOURS[5], "s", True),
-    "not told apart": ("#777777", "D", False),
+    BETTER: (COLOURS[0], "o", True),
+    WORSE: (COLOURS[5], "s", True),
+    OPEN: ("#777777", "D", False),
 }
 
 

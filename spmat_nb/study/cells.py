@@ -1,7 +1,6 @@
 """Running the cells of a study: pretrain an encoder once, fine-tune it on every target, write a record a cell."""
 
 import datetime
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from ..crystals import CrystalSet
 from ..errors import CheckpointError
@@ -19,10 +17,10 @@ from ..graphs import build_graphs
 from ..models import Pretrained, load_pretrained, random_encoder
 from ..pretrain import pretrain
 from ..property_models import Finetuned
-from ..settings import device, fused
 from ..training import side_by_side
 from .claims import Claim
 from .data import graphs_of, parted, seen_formulas, to_pretrain_on
+from .machine import machine
 from .plan import Cell, Study, Unit, code
 
 ROUNDED = 4  # significant digits of an error in a record
@@ -63,10 +61,10 @@ def run_study(study: Study, folder: Path, workers: int = 1, cells: Sequence[Cell
 def run_unit(unit: Unit, folder: Path) -> int:
     """Run the cells of one encoder unless another process has claimed it; returns how many were run."""
     claim = Claim(folder / "claims" / unit.key)
-    if not pending(unit.cells, folder) or not claim.take():
+    if not claim.take():
         return 0
     try:
-        missing = pending(unit.cells, folder)  # another process may have ended in between
+        missing = pending(unit.cells, folder)  # another process may have run them meanwhile
         encoder = start_of(missing[0], folder, claim) if missing else None
         for cell in missing:
             write_record(folder, cell, run_cell(cell, encoder, claim))
@@ -101,7 +99,6 @@ def run_cell(cell: Cell, encoder: "Pretrained | None", claim: Claim | None = Non
     """Fine-tune once and say everything about it, as plain values."""
     crystals, study, arm = parted(cell), cell.study, cell.arm
     sizes = arm.encoder if encoder is None else encoder.encoder_settings
-    parts = ("train", "val", "test") if study.judge == "test" else ("train", "val")
     seen = seen_formulas(study)
     tuned = finetune(
         crystals,
@@ -112,7 +109,7 @@ def run_cell(cell: Cell, encoder: "Pretrained | None", claim: Claim | None = Non
         show=False,
         pretraining_formulas=seen,
         callbacks=[lambda row: claim.renew()] if claim else [],
-        parts=parts,
+        parts=study.parts,
     )
     return record(cell, crystals, tuned, encoder, seen)
 
@@ -169,32 +166,3 @@ def write_record(folder: Path, cell: Cell, values: dict[str, Any]) -> None:
     path = record_path(folder, cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, values)
-
-
-def machine() -> dict[str, Any]:
-    """What decides the numbers besides the settings."""
-    import numpy as np
-
-    from .. import __version__
-
-    return {
-        "processor": processor(),
-        "device": str(device()),
-        "threads": torch.get_num_threads(),
-        "compiled_loops": fused(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "spmat_nb": __version__,
-    }
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells it."""
-    path = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2] for line in path.read_text().splitlines() if line.startswith("model name")]
-        if (path.is_file())
-        else []
-    )
-    return names[0].strip() if names else platform.processor() or platform.machine()

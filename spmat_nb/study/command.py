@@ -1,16 +1,22 @@
 """What the command line does with a study."""
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..crystals import CrystalSet
 from ..errors import InputError, SettingsError
+from ..finetune import finetune
+from ..pretrain import pretrain
 from ..training import in_one_thread
 from .cells import pending, record_path, run_cell, run_study, start_of
 from .data import graphs_of, parted, seen_formulas, to_pretrain_on
@@ -98,26 +104,20 @@ class Costs:
             self._measured[kind] = in_one_thread(measure)
         return self._measured[kind]
 
-    def _pretraining_rate(self, cell: Cell, crystals: Any) -> float:
-        """Seconds of the second epoch for one crystal; the first one compiles."""
-        from dataclasses import replace
+    def _pretraining_rate(self, cell: Cell, crystals: CrystalSet) -> float:
+        few, settings = crystals.sample(SAMPLE, 0), replace(cell.pretrain_settings(), epochs=2)
+        return _second_epoch(pretrain(few, settings, cell.arm.encoder, show=False).history, few)
 
-        from ..pretrain import pretrain
-
-        settings = replace(cell.pretrain_settings(), epochs=2)
-        history = pretrain(crystals.sample(SAMPLE, 0), settings, cell.arm.encoder, show=False).history
-        return float(np.diff(history["seconds"])[0]) / min(SAMPLE, len(crystals))
-
-    def _finetuning_rate(self, cell: Cell, crystals: Any) -> float:
-        from dataclasses import replace
-
-        from ..finetune import finetune
-
-        settings = replace(cell.finetune_settings(), epochs=2)
-        few = crystals.sample(SAMPLE, 0)
+    def _finetuning_rate(self, cell: Cell, crystals: CrystalSet) -> float:
+        few, settings = crystals.sample(SAMPLE, 0), replace(cell.finetune_settings(), epochs=2)
         graphs = graphs_of(cell.study, few, cell.arm.encoder.graph)
-        history = finetune(few, "scratch", settings, cell.arm.encoder, graphs, show=False, parts=("train",)).history
-        return float(np.diff(history["seconds"])[0]) / min(SAMPLE, len(crystals))
+        tuned = finetune(few, "scratch", settings, cell.arm.encoder, graphs, show=False, parts=("train",))
+        return _second_epoch(tuned.history, few)
+
+
+def _second_epoch(history: pd.DataFrame, crystals: CrystalSet) -> float:
+    """Seconds of the second epoch for one crystal; the first one compiles."""
+    return float(np.diff(history["seconds"])[0]) / len(crystals)
 
 
 def check(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -126,8 +126,6 @@ def check(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any
     Raises:
         InputError: a cell has no record.
     """
-    import json
-
     found = []
     for cell in chosen_cells(study, args.cell):
         path = record_path(folder, cell)

@@ -75,8 +75,7 @@ def parted(cell: Cell) -> CrystalSet:
         test = fold_rows(formulas, study.folds)[cell.fold]
         split = fold_split(formulas, test, study.folds.val_share, cell.seed)
     split = with_labelled(split, cell.arm.labelled, cell.seed)
-    kept = split != "" if study.judge == "test" else (split == "train") | (split == "val")
-    return replace(crystals, table=crystals.table.assign(split=split)).select(kept)
+    return replace(crystals, table=crystals.table.assign(split=split)).of_split(*study.parts)
 
 
 def with_labelled(split: np.ndarray, count: int | None, seed: int) -> np.ndarray:
@@ -108,9 +107,9 @@ def to_pretrain_on(cell: Cell) -> CrystalSet:
     Raises:
         InputError: none is left.
     """
-    study, names = cell.study, cell.arm.pretrain_on.split("+")
-    if cell.arm.pretrain_on:
-        crystals = join([rows_to_pretrain(crystals_of(name.strip(), study.max_sites)) for name in names])
+    study, names = cell.study, cell.arm.sets
+    if names:
+        crystals = join([rows_to_pretrain(crystals_of(name, study.max_sites)) for name in names])
     else:
         crystals = crystals_of(study.data, study.max_sites).of_split(PRETRAIN)
     if study.exclude_formulas:
@@ -144,6 +143,7 @@ def join(sets: Iterable[CrystalSet]) -> CrystalSet:
         tuple(cell for part in parts for cell in part.cells),
         pd.concat([part.report for part in parts], ignore_index=True),
         " + ".join(part.name for part in parts),
+        pd.concat([part.warned for part in parts], ignore_index=True),
     )
     return whole.select(~table.index.duplicated())
 

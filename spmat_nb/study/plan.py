@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ class Arm:
     def pretrains(self) -> bool:
         """Whether its encoder is trained here before it is fine-tuned."""
         return self.start == "pretrain"
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the data sets in `pretrain_on`."""
+        return [name.strip() for name in self.pretrain_on.split("+") if name.strip()]
 
 
 @dataclass(frozen=True)
@@ -124,9 +130,14 @@ class Study:
         return found[name]
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Splits that are looked at: without the test rows where others judge."""
+        return ("train", "val", "test") if self.judge == "test" else ("train", "val")
+
+    @property
     def seen_sets(self) -> list[str]:
         """Data sets whose formulas pretraining may have seen; none where the formulas of the task are left out."""
-        named = {name.strip() for arm in self.arms for name in arm.pretrain_on.split("+") if name.strip()}
+        named = {name for arm in self.arms for name in arm.sets}
         return [] if self.exclude_formulas else sorted({self.data, *named})
 
     def cells(self) -> list["Cell"]:
@@ -169,7 +180,7 @@ class Cell:
 
         return with_used_label(replace(self.arm.pretrain, seed=self.seed))
 
-    @property
+    @cached_property
     def encoder_key(self) -> str:
         """A code of everything that decides the encoder before fine-tuning."""
         arm, study = self.arm, self.study
@@ -179,7 +190,7 @@ class Cell:
             own += [study.data if study.exclude_formulas else ""]
         return code(own)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of the record: with a code of all that decides it, so that studies share cells and never mix them up."""
         study = self.study

@@ -1,6 +1,5 @@
 """Records of a study: gathered from its folder, packed into one file to keep, read back as errors to compare."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import write_text
 from .cells import pending, record_path, write_record
-from .plan import Study
+from .plan import Study, code
 
 JUDGED = ("ids", "groups", "seen")  # the same in every arm, so a packed file holds them once
 
@@ -29,7 +28,6 @@ class Errors:
         seeds: name -> the seeds of its rows.
         groups: [crystals] equal for crystals of one formula.
         seen: [crystals] whether the formula is among the unstable crystals that arms may pretrain on.
-        median: MAE of the median of the training rows, mean over folds.
     """
 
     target: str
@@ -38,7 +36,6 @@ class Errors:
     seeds: dict[str, list[int]]
     groups: np.ndarray
     seen: np.ndarray
-    median: float
 
     def pair(self, arm: str, reference: str) -> tuple[np.ndarray, np.ndarray]:
         """Absolute errors of two arms at the seeds that both have, [seeds, crystals] each."""
@@ -52,11 +49,8 @@ def gather(study: Study, folder: Path) -> list[dict[str, Any]]:
 
     Another study may have run a cell, under another name.
     """
-    cells = study.cells()
-    missing = {cell.key for cell in pending(cells, folder)}
-    done = [cell for cell in cells if cell.key not in missing]
-    names = [{"study": study.name, "arm": cell.arm.name} for cell in done]
-    return [json.loads(record_path(folder, c).read_text()) | own for c, own in zip(done, names, strict=True)]
+    done = [(cell, path) for cell in study.cells() if (path := record_path(folder, cell)).is_file()]
+    return [json.loads(path.read_text()) | {"study": study.name, "arm": cell.arm.name} for cell, path in done]
 
 
 def pack(records: Iterable[dict[str, Any]], path: Path) -> Path:
@@ -71,7 +65,7 @@ def pack(records: Iterable[dict[str, Any]], path: Path) -> Path:
     lines = []
     for one in records:
         shared = {name: one["judged"][name] for name in JUDGED}
-        key = hashlib.sha256(json.dumps(shared).encode()).hexdigest()[:10]
+        key = code(shared)
         splits[key] = shared
         lines.append(one | {"judged": {"split": key, "error": one["judged"]["error"]}})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,5 +167,4 @@ def errors_of(records: Iterable[dict[str, Any]], target: str) -> Errors:
         seeds,
         np.array([name for one in first for name in one["judged"]["groups"]]),
         np.array([flag for one in first for flag in one["judged"]["seen"]], dtype=bool),
-        float(np.mean([one["metrics"]["median_test_mae"] or np.nan for one in first])),
     )

@@ -12,6 +12,7 @@ import pandas as pd
 
 DRAWS = 4000  # of the bootstrap
 LEVEL = 0.95  # of the intervals
+BETTER, WORSE, OPEN = "better", "worse", "not told apart"  # what a corrected p says
 POWER = 0.8  # with which the smallest detectable effect would be seen
 
 

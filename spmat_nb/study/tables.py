@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .records import Errors, errors_of, frame
-from .statistics import Change, holm, paired_change, ranks
+from .statistics import BETTER, OPEN, WORSE, holm, paired_change, ranks
 
 Records = Sequence[dict[str, Any]]
 
@@ -50,16 +50,13 @@ def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict
         "std": float(mae.std(ddof=1)) if len(mae) > 1 else np.nan,
         "unit": errors.unit,
     }
-    row |= {"change" if k == "mean" else k: v for k, v in asdict(_change(errors, ours, theirs, seed)).items()}
+    change = asdict(paired_change(ours, theirs, errors.groups, seed))
+    row |= {"change" if name == "mean" else name: value for name, value in change.items()}
     unseen = ~errors.seen
     if unseen.all() or unseen.sum() < 2:
         return row
     part = paired_change(ours[:, unseen], theirs[:, unseen], errors.groups[unseen], seed)
     return row | {"change_unseen": part.mean, "low_unseen": part.low, "high_unseen": part.high}
-
-
-def _change(errors: Errors, ours: np.ndarray, theirs: np.ndarray, seed: int) -> Change:
-    return paired_change(ours, theirs, errors.groups, seed)
 
 
 def levels(records: Records) -> pd.DataFrame:
@@ -77,8 +74,8 @@ def rank_table(records: Records) -> pd.DataFrame:
 def verdict(row: "pd.Series") -> str:
     """In words what an interval says."""
     if row["p_holm"] < 0.05:
-        return "better" if row["change"] < 0 else "worse"
-    return "not told apart"
+        return BETTER if row["change"] < 0 else WORSE
+    return OPEN
 
 
 def families(records: Records, references: Iterable[str]) -> dict[str, pd.DataFrame]:

@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ..vocabulary import get_target
-
-VERDICTS = ("better", "worse")
+from .statistics import BETTER, OPEN, WORSE
 
 
 def sentences(table: pd.DataFrame) -> list[str]:
@@ -22,11 +21,11 @@ def sentences(table: pd.DataFrame) -> list[str]:
 def _sentence(target: object, rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     title = get_target(str(target), pd.DataFrame({str(target): [0.0]})).title
-    parts = [_arms(rows, verdict) for verdict in VERDICTS]
-    open_ones = rows[rows["verdict"] == "not told apart"]
+    parts = [_arms(rows, verdict) for verdict in (BETTER, WORSE)]
+    open_ones = rows[rows["verdict"] == OPEN]
     if len(open_ones):
         count = f"{len(open_ones)} of {len(rows)} arms"
-        parts.append(f"not told apart: {count} (a change of {open_ones['detectable'].median():.1f} % would have been)")
+        parts.append(f"{OPEN}: {count} (a change of {open_ones['detectable'].median():.1f} % would have been)")
     said = "; ".join(part for part in parts if part)
     return f"{title}, against '{first['reference']}' ({first['seeds']} seeds, {first['crystals']} crystals): {said}."
 
@@ -60,4 +59,4 @@ def markdown(table: pd.DataFrame, arms: Iterable[str] | None = None) -> str:
 
 def _cell(row: Any) -> str:
     text = interval(row.change, row.low, row.high)
-    return f"**{text}**" if row.verdict in VERDICTS else text
+    return f"**{text}**" if row.verdict != OPEN else text
