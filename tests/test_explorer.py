@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from chemiscope import create_input
-from lab import CHROMIUM, FLAGS, MAP_POINTS
+from lab import MAP_POINTS, saved_page
 from sklearn.neighbors import NearestNeighbors
 
 from spmat_nb import explorer_scope as scope
@@ -513,21 +513,10 @@ def test_a_page_is_complete_and_asks_for_nothing(explorer):
 @pytest.fixture
 def opened(explorer):
     """The saved page in a browser without a server."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
     explorer.state.show_only(elements=["O"])
-    path = save_page(explorer.state, explorer.folder / "page.html")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.requested, page.complaints = [], []
-        page.on("request", lambda request: page.requested.append(request.url))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(path.as_uri())
+    with saved_page(save_page(explorer.state, explorer.folder / "page.html"), size=(1200, 1000)) as page:
         page.wait_for_function(f"() => ({MAP_POINTS})() && document.querySelector('#rows tr')")
         yield page
-        browser.close()
 
 
 def shown_id(page):

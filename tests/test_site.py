@@ -1,11 +1,11 @@
 """The site to read without running: complete, linked, searchable, offline."""
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from lab import saved_page
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -13,8 +13,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 from build_site import build  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +34,7 @@ def test_pages_name_no_path_of_the_machine(site):
 
 
 def test_a_reader_searches_and_turns_pages_without_a_network(site):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page, requested, complaints = browser.new_page(), [], []
-        page.on("request", lambda request: requested.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto((site / "index.html").as_uri())
+    with saved_page(site / "index.html") as page:
         page.fill("#search", "effective_rank")
         first = page.locator("#found a").first
         place = first.get_attribute("href")
@@ -55,5 +45,4 @@ def test_a_reader_searches_and_turns_pages_without_a_network(site):
         assert page.locator("#found").inner_text() == "Nothing found."
         page.keyboard.press("Escape")
         assert not page.locator("#found").is_visible()
-        browser.close()
-    assert [url for url in requested if not url.startswith(("file:", "data:"))] == [] and complaints == []
+    assert [url for url in page.requested if not url.startswith(("file:", "data:"))] == [] and page.complaints == []
