@@ -22,6 +22,7 @@ lab: $(READY)
 notebooks: $(READY)
 	$(BIN)/python tools/build_notebooks.py
 	$(BIN)/python tools/write_tables.py
+	$(BIN)/python tools/write_results.py
 	$(BIN)/python tools/build_site.py
 
 site: $(READY)

@@ -7,7 +7,7 @@ layers, transformer, encoders, losses, diagnostics, judgements, checkpoints, mod
 pretrain, embed, property_models, finetune, ensembles, regressor, study, plots, plots_crystals, plots_graphs,
 plots_models, plots_errors, plots_maps, plots_transfer, plots_study, feedback, checks, grading, plots_live,
 explorer_colours, explorer_points, explorer, explorer_figure, explorer_scope, explorer_page, widgets_base, widgets_run,
-widgets_noise, widgets_map, widgets_explorer, widgets, arguments, cli.
+widgets_noise, widgets_study, widgets_map, widgets_explorer, widgets, arguments, cli.
 Importing the package itself loads none of them.
 """
 

@@ -123,14 +123,14 @@ def add_predict(command: argparse.ArgumentParser) -> None:
 
 def add_study(command: argparse.ArgumentParser) -> None:
     """Which study, and what to do with it."""
-    command.add_argument("config", type=Path, help="YAML file of the study, such as studies/teaching.yml")
+    command.add_argument("config", type=Path, help="YAML file of the study, or a name in studies/, such as teaching")
     command.add_argument("--workers", type=int, default=1, help="encoders at a time, one core each (default 1)")
     command.add_argument("--cell", action="append", help="only this one: 'ARM | TARGET | seed N'; may be repeated")
     command.add_argument("--plan", action="store_true", help="say what is done and how long the rest would take")
     command.add_argument("--check", action="store_true", help="run cells anew and compare with their records")
     command.add_argument("--pack", type=Path, help="write all records into one file")
     command.add_argument(
-        "--records", type=Path, help="packed records to begin with, such as data/results/teaching.jsonl"
+        "--records", type=Path, help="packed records to begin with, such as data/results/study/teaching.jsonl"
     )
 
 

@@ -8,10 +8,12 @@ import pandas as pd
 
 from .plots import GREY, MARKERS
 from .study.statistics import BETTER, OPEN, WORSE
+from .study.words import pair_name
 from .vocabulary import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LOOKS = {  # of a verdict: colour, marker, and whether the marker is filled
     BETTER: (COLOURS[0], "o", True),
@@ -20,13 +22,14 @@ LOOKS = {  # of a verdict: colour, marker, and whether the marker is filled
 }
 
 
-def intervals(table: pd.DataFrame, ax: "Axes", title: str = "") -> "Axes":
-    """Change of the error of each arm against a reference, with its interval.
+def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = True) -> "Axes":
+    """Change of the error of each arm against a reference, with its interval; small ticks are single seeds.
 
     Args:
-        table: rows of `study.tables.compare` of one target.
+        table: rows of `study.tables.compare` or `compare_pairs` of one target.
         ax: where to draw.
         title: above the axis.
+        legend: below it.
     """
     rows = np.arange(len(table))
     for verdict, (colour, marker, filled) in LOOKS.items():
@@ -38,15 +41,55 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "") -> "Axes":
         face = colour if filled else "white"
         look: Any = {"fmt": marker, "color": colour, "mfc": face, "capsize": 3, "lw": 1.5, "ms": 6}
         ax.errorbar(own["change"], rows[chosen], xerr=ends, label=f"{verdict} ({chosen.sum()})", **look)
+    single = [(value, row) for row, each in zip(rows, table["each"], strict=True) for value in each]
+    ax.plot(*zip(*single, strict=True), "|", color="#999999", ms=9, zorder=1, label=f"one seed ({len(single)})")
     ax.axvline(0, color="black", lw=1, ls="--")
-    ax.set_yticks(rows, [str(arm) for arm in table["arm"]])
-    first = table.iloc[0]
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"change of test MAE against '{first['reference']}' (%)")
+    first, names = table.iloc[0], row_names(table)
+    ax.set_yticks(rows, names)
+    reference = "its reference" if several_references(table) else f"'{first['reference']}'"
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"change of test MAE against {reference} (%)")
     ax.set_title(title or f"{first['target'].replace('_', ' ')}: {first['seeds']} seeds, {first['crystals']} crystals")
     ax.grid(axis="y", color="#EEEEEE", lw=0.8)
     ax.set_axisbelow(True)
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=3)
+    if legend:
+        ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=4)
     return ax
+
+
+def row_names(table: pd.DataFrame) -> list[str]:
+    """The arm of each row, and what it is compared with where that differs."""
+    if several_references(table):
+        return [pair_name(row, "\nagainst ") for row in table.to_dict("records")]
+    return [str(arm) for arm in table["arm"]]
+
+
+def several_references(table: pd.DataFrame) -> bool:
+    """Whether the rows are measured against different arms."""
+    return len(set(table["reference"])) > 1
+
+
+def intervals_by_target(table: pd.DataFrame, figure: "Figure") -> "Figure":
+    """`intervals` of every target side by side, with the same rows and one legend.
+
+    Args:
+        table: of `study.tables.compare` or `compare_pairs`.
+        figure: empty.
+    """
+    targets = list(dict.fromkeys(table["target"]))
+    panels = np.atleast_1d(figure.subplots(1, len(targets), sharey=True))
+    for ax, target in zip(panels, targets, strict=True):
+        own = table[table["target"] == target].reset_index(drop=True)
+        title = f"{target.replace('_', ' ')}\n{own['seeds'].max()} seeds, {own['crystals'].max()} crystals"
+        intervals(own, ax, title, legend=False)
+        ax.set_xlabel(ax.get_xlabel() if ax is panels[len(panels) // 2] else "")
+    handles = {label: handle for ax in panels for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    kinds: dict[str, Any] = {}
+    for label, handle in handles.items():
+        kinds.setdefault(label.rpartition(" (")[0], handle)
+    counts = table["verdict"].value_counts().to_dict() | {"one seed": sum(map(len, table["each"]))}
+    named = {kind: f"{kind} ({counts[kind]})" for kind in (*LOOKS, "one seed") if kind in kinds}
+    figure.legend([kinds[kind] for kind in named], list(named.values()), loc="outside lower left", ncols=4)
+    return figure
 
 
 def dose(table: pd.DataFrame, values: Mapping[str, float], ax: "Axes", axis: str, log: bool = False) -> "Axes":

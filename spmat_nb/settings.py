@@ -262,6 +262,16 @@ def shipped_models() -> Path:
     return Path(os.environ.get("SPMAT_MODELS_DIR", PACKAGE_ROOT / "data" / "pretrained"))
 
 
+def studies() -> Path:
+    """The studies that come with the project, a YAML file each; `SPMAT_STUDIES_DIR` names another folder of them."""
+    return Path(os.environ.get("SPMAT_STUDIES_DIR", PACKAGE_ROOT / "studies"))
+
+
+def study_records() -> Path:
+    """Records of finished runs that come with the project; `SPMAT_RECORDS_DIR` names another folder of them."""
+    return Path(os.environ.get("SPMAT_RECORDS_DIR", PACKAGE_ROOT / "data" / "results" / "study"))
+
+
 def real_data() -> Path | None:
     """The folder of `SPMAT_DATA_DIR` with real data sets, or None."""
     folder = os.environ.get("SPMAT_DATA_DIR")

@@ -1,24 +1,26 @@
-"""Widgets for notebooks: choose and watch a pretraining, shake distances, explore embeddings.
+"""Widgets for notebooks: choose and watch a pretraining, shake distances, explore embeddings, read a study.
 
 Each is a thin view on a state object that works without a browser (`widget.state`), and has a picture of itself for
 readers without a kernel (`widget.static_figure()`). Callbacks may run in a second thread, so nothing here uses pyplot.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ipywidgets
 
 from .crystals import CrystalSet
 from .plots_live import to_png
+from .study.results import Results, result_names, results
 from .vocabulary import COLOURS
 from .widgets_base import StateView, follow, named, picture, text, words
 from .widgets_explorer import EmbeddingExplorer
 from .widgets_noise import LARGEST_DELTA, NoiseOnEdges
 from .widgets_run import PretrainRun
+from .widgets_study import StudyChoice
 
-__all__ = ["EmbeddingExplorer", "GndnSlider", "LossLabelPicker"]
+__all__ = ["EmbeddingExplorer", "GndnSlider", "LossLabelPicker", "StudyExplorer"]
 
 BADGES = {  # dark enough for white letters
     "idle": "#555555",
@@ -159,6 +161,48 @@ class GndnSlider(StateView):
         """Show the state as it is now."""
         with self.following():
             for field, control in self.controls.items():
+                follow(control, getattr(self.state, field))
+            self.plot.value = to_png(self.state.static_figure())
+            self.message.value = words(self.state.message)
+
+
+class StudyExplorer(StateView):
+    """Pick a study, a target, a reference and arms; see their changes with intervals, and what they say in words.
+
+    Args:
+        studies: with their records; all that come with the project if None.
+        values: to begin with: study, target, reference, arms.
+    """
+
+    state: StudyChoice
+
+    def __init__(self, studies: Iterable[Results] | None = None, **values: Any) -> None:
+        state = StudyChoice([results(name) for name in result_names()] if studies is None else studies, **values)
+        self.controls = {
+            field: ipywidgets.Dropdown(**named(field.capitalize(), width="420px"))
+            for field in ("study", "target", "reference")
+        } | {"arms": ipywidgets.SelectMultiple(rows=9, **named("Arms", width="420px"))}
+        self.plot, self.message = picture(), text()
+        hint = text(words("No arm chosen: all are shown. Ctrl or Shift and click choose several."))
+        left = ipywidgets.VBox([*self.controls.values(), hint])
+        right = ipywidgets.VBox([self.plot, self.message], layout={"flex": "1 1 520px", "min_width": "0"})
+        row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
+        super().__init__(state, "study", [row])
+        self.refresh()
+        self.connect(self.controls)
+        state.listeners.append(self.refresh)
+
+    def complain(self, sentence: str) -> None:
+        """Say in the widget what was wrong."""
+        self.message.value = words(sentence)
+
+    def refresh(self) -> None:
+        """Show the state as it is now."""
+        with self.following():
+            for field, control in self.controls.items():
+                options = list(self.state.options(field).items())
+                if list(control.options) != options:
+                    control.options = options
                 follow(control, getattr(self.state, field))
             self.plot.value = to_png(self.state.static_figure())
             self.message.value = words(self.state.message)

@@ -72,6 +72,7 @@ ORDER = [
     "widgets_base",
     "widgets_run",
     "widgets_noise",
+    "widgets_study",
     "widgets_map",
     "widgets_explorer",
     "widgets",

@@ -13,15 +13,16 @@ def table():
     verdicts = ["better", "worse", "not told apart", "better"]
     frame = pd.DataFrame({"arm": list("abcd"), "change": [-5.0, 4, 1, -9], "verdict": verdicts})
     frame = frame.assign(low=frame["change"] - 2, high=frame["change"] + 3)
-    return frame.assign(reference="from scratch", target="band_gap", seeds=5, crystals=433)
+    frame = frame.assign(each=[(change - 1, change + 1) for change in frame["change"]])
+    return frame.assign(reference="from scratch", target="band_gap", seeds=2, crystals=433)
 
 
 def test_intervals_say_what_was_told_apart(table):
     ax = plots_study.intervals(table, plt.figure().gca())
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["better (2)", "worse (1)", "not told apart (1)"]
+    assert sorted(legend) == ["better (2)", "not told apart (1)", "one seed (8)", "worse (1)"]
     assert [label.get_text() for label in ax.get_yticklabels()] == list("abcd")
-    assert "from scratch" in ax.get_xlabel() and ax.get_title("left") == "band gap: 5 seeds, 433 crystals"
+    assert "from scratch" in ax.get_xlabel() and ax.get_title("left") == "band gap: 2 seeds, 433 crystals"
     ends = sorted(x for path in ax.collections for segment in path.get_segments() for x in segment[:, 0])
     assert (ends[0], ends[-1]) == (-11, 7)
 
@@ -49,3 +50,21 @@ def test_every_seed_is_a_point():
     errors = {"a": np.ones((3, 4)), "b": np.full((2, 4), 2.0)}
     ax = plots_study.spread_of_arms(errors, plt.figure().gca(), "eV")
     assert [len(points.get_offsets()) for points in ax.collections] == [3, 2]
+
+
+def test_targets_stand_side_by_side_with_one_legend(table):
+    both = pd.concat([table, table.assign(target="density", verdict="not told apart", reference="b")])
+    figure = plots_study.intervals_by_target(both, plt.figure())
+    assert [ax.get_title("left") for ax in figure.axes] == [
+        "band gap\n2 seeds, 433 crystals",
+        "density\n2 seeds, 433 crystals",
+    ]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["better (2)", "worse (1)", "not told apart (5)", "one seed (16)"]
+
+
+def test_pairs_name_both_arms(table):
+    pairs = table.assign(reference=["x", "x", "y", "y"])
+    ax = plots_study.intervals(pairs, plt.figure().gca())
+    assert [label.get_text() for label in ax.get_yticklabels()][::3] == ["a\nagainst x", "d\nagainst y"]
+    assert "its reference" in ax.get_xlabel()

@@ -12,7 +12,7 @@ import yaml
 
 from spmat_nb.cli import main
 from spmat_nb.errors import InputError, SettingsError
-from spmat_nb.study.cells import pending, record_path, run_study
+from spmat_nb.study.cells import pending, record_path, rerun, run_study
 from spmat_nb.study.claims import Claim
 from spmat_nb.study.data import crystals_of, fold_rows, join, parted, seen_formulas, source, to_pretrain_on
 from spmat_nb.study.plan import Folds, code, make_study
@@ -299,3 +299,10 @@ def test_a_killed_study_goes_on_and_two_processes_share_it(values, tmp_path):
     assert [process.returncode for process in both] == [0, 0], said
     assert pending(study.cells(), folder) == [] and not list((folder / "claims").iterdir())
     assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def test_a_cell_can_be_run_again(done):
+    study, folder = done
+    cell = study.cells()[2]
+    again, before = rerun(cell), json.loads(record_path(folder, cell).read_text())
+    assert again["judged"] == before["judged"] and again["history"] == before["history"]

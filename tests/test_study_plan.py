@@ -46,6 +46,17 @@ def test_settings_reach_their_place():
     assert not small().arm("from scratch").pretrains
 
 
+def test_contrasts_are_pairs_of_arms():
+    study = small(
+        contrasts=[{"arm": "sup_barlow, {label}", "against": "simclr, {label}", "label": ["gap_class", "is_metal"]}]
+    )
+    assert study.contrasts == (
+        ("sup_barlow, gap_class", "simclr, gap_class"),
+        ("sup_barlow, is_metal", "simclr, is_metal"),
+    )
+    assert [cell.key for cell in study.cells()] == [cell.key for cell in small().cells()]
+
+
 def test_cells_are_a_grid_and_seeds_come_last():
     cells = small().cells()
     assert len(cells) == 7 * 2 * 2 and [cell.seed for cell in cells] == [0] * 14 + [1] * 14
@@ -89,6 +100,10 @@ def test_other_settings_are_other_cells(change):
         ({"name": "no/slash"}, "name of letters"),
         ({"judge": "train"}, "judge"),
         ({"references": ["nobody"]}, "nobody"),
+        ({"contrasts": [{"arm": "from scratch", "against": "nobody"}]}, "nobody"),
+        ({"contrasts": [{"arm": "from scratch"}]}, "arm and against"),
+        ({"contrasts": ["from scratch"]}, "arm and against"),
+        ({"contrasts": [{"arm": "{x}", "against": "from scratch"}]}, "cannot be filled in"),
         ({"colour": "red"}, "colour"),
         ({"folds": {"number": 3}}, "number"),
     ],

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from spmat_nb.study.words import markdown, sentences
+from spmat_nb.study.words import markdown, markdown_pairs, sentences
 
 
 @pytest.fixture
@@ -14,7 +14,13 @@ def table():
     ]
     frame = pd.DataFrame(rows, columns=["target", "arm", "change", "verdict"])
     return frame.assign(
-        low=frame["change"] - 1, high=frame["change"] + 1, detectable=2.5, reference="scratch", seeds=5, crystals=433
+        low=frame["change"] - 1,
+        high=frame["change"] + 1,
+        detectable=2.5,
+        reference="scratch",
+        seeds=5,
+        crystals=433,
+        related=(frame["arm"] == "b"),
     )
 
 
@@ -32,7 +38,15 @@ def test_a_table_for_a_page(table):
     assert lines == [
         "| arm | density | last_phdos_peak |",
         "|---|---|---|",
-        "| b | **+4.0 % (+3.0, +5.0)** |  |",
+        "| b | **+4.0 % (+3.0, +5.0)** † |  |",
         "| a | **-5.0 % (-6.0, -4.0)** | -1.0 % (-2.0, +0.0) |",
     ]
     assert [line.split("|")[1].strip() for line in markdown(table).splitlines()[2:]] == ["a", "b", "c"]
+
+
+def test_pairs_are_said_pair_by_pair(table):
+    pairs = table.assign(reference=["x", "y", "y", "y"])
+    said = sentences(pairs)[0]
+    assert said.startswith("Density, pair by pair (5 seeds, 433 crystals): better: a against x -5.0 % (-6.0, -4.0)")
+    assert "1 of 3 pairs" in said
+    assert markdown_pairs(pairs).splitlines()[2].startswith("| a *against* x | **-5.0 %")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from ..graphs import build_graphs
 from ..models import Pretrained, load_pretrained, random_encoder
 from ..pretrain import pretrain
 from ..property_models import Finetuned
-from ..training import side_by_side
+from ..training import in_one_thread, side_by_side
 from .claims import Claim
 from .data import graphs_of, parted, seen_formulas, to_pretrain_on
 from .machine import machine
@@ -112,6 +113,12 @@ def run_cell(cell: Cell, encoder: "Pretrained | None", claim: Claim | None = Non
         parts=study.parts,
     )
     return record(cell, crystals, tuned, encoder, seen)
+
+
+def rerun(cell: Cell) -> dict[str, Any]:
+    """A new record of a cell, with a new encoder, in one thread; nothing is kept or looked up."""
+    with TemporaryDirectory() as folder:
+        return in_one_thread(lambda: run_cell(cell, start_of(cell, Path(folder))))
 
 
 def record(

@@ -4,29 +4,21 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from ..crystals import CrystalSet
 from ..errors import InputError, SettingsError
-from ..finetune import finetune
-from ..pretrain import pretrain
-from ..training import in_one_thread
-from .cells import pending, record_path, run_cell, run_study, start_of
-from .data import graphs_of, parted, seen_formulas, to_pretrain_on
+from .cells import pending, record_path, rerun, run_study
+from .costs import Costs
+from .data import seen_formulas
 from .plan import Cell, Study, read_study
 from .records import gather, pack, restore
-from .tables import families, levels, rank_table
+from .tables import compare_pairs, families, levels, rank_table
 
 __all__ = ["ACTIONS", "read_study", "restore", "run"]
 
-SAMPLE = 256  # crystals on which the cost of an epoch is measured
 SHOWN = ["target", "arm", "mae", "std", "change", "low", "high", "p_holm", "detectable", "verdict"]
 
 
@@ -49,13 +41,23 @@ def run(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Run what has no record, then print the tables."""
     left = run_study(study, folder, args.workers, chosen_cells(study, args.cell))
     records = gather(study, folder)
-    if records:
-        print(levels(records).round(4).to_string(), "\n")
-    for name, table in families(records, study.references).items() if records else ():
-        print(f"Change against {name!r} in per cent:\n{table[SHOWN].round(3).to_string(index=False)}\n")
-    if len(records) > 1:
-        print(f"Ranks over targets and seeds:\n{rank_table(records).round(2).to_string()}\n")
+    for title, table in tables(study, records).items():
+        print(f"{title}:\n{table}\n")
     return {"study": study.name, "records": len(records), "not_done": left, "out": str(folder)}
+
+
+def tables(study: Study, records: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """What is printed of the records, by title."""
+    if not records:
+        return {}
+    found = {"Mean absolute errors over the seeds": levels(records).round(4).to_string()}
+    for name, table in families(records, study.references).items():
+        found[f"Change against {name!r} in per cent"] = table[SHOWN].round(3).to_string(index=False)
+    contrasts = compare_pairs(records, study.contrasts)
+    if len(contrasts):
+        shown = contrasts[["target", "arm", "reference", *SHOWN[2:]]]
+        found["Planned contrasts, change in per cent"] = shown.round(3).to_string(index=False)
+    return found | {"Ranks over targets and seeds": rank_table(records).round(2).to_string()}
 
 
 def plan(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -77,49 +79,6 @@ def plan(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]
     }
 
 
-class Costs:
-    """Seconds that runs would take here: of an epoch of a few crystals, measured once for each kind of run."""
-
-    def __init__(self) -> None:
-        self._measured: dict[tuple[Any, ...], float] = {}
-
-    def of_pretraining(self, cell: Cell) -> float:
-        """Seconds to pretrain the encoder of a cell."""
-        arm = cell.arm
-        if not arm.pretrains:
-            return 0.0
-        crystals = to_pretrain_on(cell)
-        kind = ("pretrain", arm.encoder, arm.pretrain.loss, arm.pretrain_on)
-        rate = self._once(kind, lambda: self._pretraining_rate(cell, crystals))
-        return rate * len(crystals) * arm.pretrain.epochs
-
-    def of_finetuning(self, cell: Cell) -> float:
-        """Seconds to fine-tune and test."""
-        crystals, settings = parted(cell), cell.arm.finetune
-        rate = self._once(("finetune", cell.arm.encoder, settings.train), lambda: self._finetuning_rate(cell, crystals))
-        return rate * len(crystals) * settings.epochs
-
-    def _once(self, kind: tuple[Any, ...], measure: Callable[[], float]) -> float:
-        if kind not in self._measured:
-            self._measured[kind] = in_one_thread(measure)
-        return self._measured[kind]
-
-    def _pretraining_rate(self, cell: Cell, crystals: CrystalSet) -> float:
-        few, settings = crystals.sample(SAMPLE, 0), replace(cell.pretrain_settings(), epochs=2)
-        return _second_epoch(pretrain(few, settings, cell.arm.encoder, show=False).history, few)
-
-    def _finetuning_rate(self, cell: Cell, crystals: CrystalSet) -> float:
-        few, settings = crystals.sample(SAMPLE, 0), replace(cell.finetune_settings(), epochs=2)
-        graphs = graphs_of(cell.study, few, cell.arm.encoder.graph)
-        tuned = finetune(few, "scratch", settings, cell.arm.encoder, graphs, show=False, parts=("train",))
-        return _second_epoch(tuned.history, few)
-
-
-def _second_epoch(history: pd.DataFrame, crystals: CrystalSet) -> float:
-    """Seconds of the second epoch for one crystal; the first one compiles."""
-    return float(np.diff(history["seconds"])[0]) / len(crystals)
-
-
 def check(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Run cells anew and compare their errors with those of their records.
 
@@ -133,7 +92,7 @@ def check(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any
             raise InputError(f"The cell {cell.title!r} has no record in {folder}.")
         before = np.array(json.loads(path.read_text())["judged"]["error"], dtype=float)
         start = time.perf_counter()
-        again = in_one_thread(partial(repeat, cell, folder))
+        again = rerun(cell)
         after = np.array(again["judged"]["error"], dtype=float)
         found.append(
             {
@@ -145,12 +104,6 @@ def check(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any
             }
         )
     return {"study": study.name, "checked": found}
-
-
-def repeat(cell: Cell, folder: Path) -> dict[str, Any]:
-    """A new record of a cell, with a new encoder."""
-    with TemporaryDirectory(dir=folder) as own:
-        return run_cell(cell, start_of(cell, Path(own)))
 
 
 def pack_records(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:

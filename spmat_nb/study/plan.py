@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError, unknown
-from ..settings import AugmentSettings, EncoderSettings, FinetuneSettings, PretrainSettings
+from ..settings import AugmentSettings, EncoderSettings, FinetuneSettings, PretrainSettings, studies
 
-STARTS = ("pretrain", "scratch", "random")
+MADE = ("settings", "arms", "contrasts")  # keys of a file that are not attributes as they stand
 JUDGES = ("test", "val")
 
 
@@ -81,6 +81,7 @@ class Study:
         seeds: how many, from 0 on; a seed draws the noise, the order and the weights, the same in every arm.
         arms: what is compared.
         references: names of the arms that the others are measured against.
+        contrasts: pairs of an arm and what it is measured against, planned before the runs.
         max_sites: leave out larger cells.
         folds: instead of the split of the data.
         judge: rows that errors are taken from; `val` leaves the test rows alone, for tuning.
@@ -94,6 +95,7 @@ class Study:
     seeds: int
     arms: tuple[Arm, ...]
     references: tuple[str, ...] = ()
+    contrasts: tuple[tuple[str, str], ...] = ()
     max_sites: int | None = None
     folds: Folds | None = None
     judge: str = "test"
@@ -112,7 +114,7 @@ class Study:
                 f"A study needs a name of letters, digits, '.', '_' and '-', a target, an arm and a seed at least, got "
                 f"name {self.name!r}, {len(self.targets)} targets, {len(self.arms)} arms and {self.seeds} seeds."
             )
-        for name in self.references:
+        for name in [*self.references, *itertools.chain(*self.contrasts)]:
             if name not in names:
                 raise unknown("arm", name, names)
         if self.judge not in JUDGES:
@@ -217,7 +219,7 @@ def code(values: Any) -> str:
 
 
 def read_study(path: str | Path) -> Study:
-    """A study from its file.
+    """A study from its file, or by the name of one that comes with the project.
 
     The keys are the attributes of `Study`; `settings` holds what all arms share and each of `arms` what is its own, by
     the names of `Arm`, `PretrainSettings`, `AugmentSettings`, and with `finetune.` or `encoder.` before them of
@@ -229,16 +231,24 @@ def read_study(path: str | Path) -> Study:
     import yaml
 
     path = Path(path)
+    if not path.exists() and (studies() / f"{path}.yml").is_file():
+        path = studies() / f"{path}.yml"
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}. Studies that come along are in the folder 'studies'.") from None
+        known = ", ".join(study_names())
+        raise SettingsError(f"{path}: {error.strerror}. Studies that come along: {known}.") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     try:
         return make_study(values)
     except (SettingsError, TypeError) as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def study_names() -> list[str]:
+    """Names of the studies that come with the project."""
+    return sorted(path.stem for path in studies().glob("*.yml"))
 
 
 def make_study(values: Any) -> Study:
@@ -256,9 +266,8 @@ def make_study(values: Any) -> Study:
             raise unknown("key", str(key), known)
     shared = values.get("settings") or {}
     arms = tuple(arm for one in values["arms"] for arm in expand({**shared, **one}))
-    rest: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key not in ("settings", "arms")
-    }
+    rest: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key not in MADE}
+    rest["contrasts"] = tuple(pair for one in values.get("contrasts") or () for pair in expand_contrast(one))
     if rest.get("folds") is not None:
         rest["folds"] = Folds(**rest["folds"])
     return Study(**rest, arms=arms)
@@ -268,15 +277,31 @@ def expand(values: Mapping[str, Any]) -> Iterator[Arm]:
     """An arm for each combination of the values that are lists."""
     if "name" not in values:
         raise SettingsError(f"An arm has no name: {dict(values)}.")
+    for one in combinations(values):
+        yield make_arm(one | {"name": filled(one["name"], one)})
+
+
+def expand_contrast(values: Any) -> Iterator[tuple[str, str]]:
+    """A pair of names for each combination of the values that are lists: `arm`, `against`, and what fills them in."""
+    if not isinstance(values, Mapping) or not {"arm", "against"} <= set(values):
+        raise SettingsError(f"A contrast needs the keys arm and against, got {values}.")
+    for one in combinations(values):
+        yield filled(one["arm"], one), filled(one["against"], one)
+
+
+def combinations(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The values with one of each list."""
     axes = {key: value for key, value in values.items() if isinstance(value, list)}
     for chosen in itertools.product(*axes.values()):
-        one = dict(values) | dict(zip(axes, chosen, strict=True))
-        shown = {key.replace(".", "_"): value for key, value in one.items()}
-        try:
-            name = str(one["name"]).format(**shown)
-        except (KeyError, IndexError, ValueError) as error:
-            raise SettingsError(f"The name {one['name']!r} of an arm cannot be filled in: no field {error}.") from None
-        yield make_arm(one | {"name": name})
+        yield dict(values) | dict(zip(axes, chosen, strict=True))
+
+
+def filled(name: Any, values: Mapping[str, Any]) -> str:
+    """A name with the values in the place of its fields."""
+    try:
+        return str(name).format(**{key.replace(".", "_"): value for key, value in values.items()})
+    except (KeyError, IndexError, ValueError) as error:
+        raise SettingsError(f"The name {name!r} of an arm cannot be filled in: no field {error}.") from None
 
 
 def make_arm(values: Mapping[str, Any]) -> Arm:

@@ -37,6 +37,10 @@ class Errors:
     groups: np.ndarray
     seen: np.ndarray
 
+    def can_compare(self, arm: str, reference: str) -> bool:
+        """Whether two arms have a seed in common."""
+        return bool(set(self.seeds.get(arm, ())) & set(self.seeds.get(reference, ())))
+
     def pair(self, arm: str, reference: str) -> tuple[np.ndarray, np.ndarray]:
         """Absolute errors of two arms at the seeds that both have, [seeds, crystals] each."""
         shared = [seed for seed in self.seeds[arm] if seed in self.seeds[reference]]

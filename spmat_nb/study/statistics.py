@@ -26,8 +26,7 @@ class Change:
         high: end of the interval.
         p: two-sided, of no change.
         detectable: the smallest true change that would be seen with a probability of 80 %.
-        least: over the seeds.
-        most: over the seeds.
+        each: of every seed by itself.
         seeds: how many.
         crystals: how many.
     """
@@ -37,8 +36,7 @@ class Change:
     high: float
     p: float
     detectable: float
-    least: float
-    most: float
+    each: tuple[float, ...]
     seeds: int
     crystals: int
 
@@ -73,8 +71,8 @@ def paired_change(
     p = float(2 * student.sf(abs(value) / error, freedom)) if error > 0 else float(value == 0)
     detectable = (student.ppf(0.5 + LEVEL / 2, freedom) + student.ppf(POWER, freedom)) * error
     mean, low, high = (percent(number) for number in (value, value - width, value + width))
-    least, most = percent(each.min()), percent(each.max())
-    return Change(mean, low, high, p, percent(detectable), least, most, errors.shape[0], errors.shape[1])
+    of_seeds = tuple(percent(number) for number in each)
+    return Change(mean, low, high, p, percent(detectable), of_seeds, errors.shape[0], errors.shape[1])
 
 
 def by_group(errors: np.ndarray, groups: Sequence[object] | np.ndarray) -> np.ndarray:

@@ -14,28 +14,38 @@ Records = Sequence[dict[str, Any]]
 
 
 def compare(records: Records, reference: str, seed: int = 0) -> pd.DataFrame:
-    """All arms against one, on every target that both have.
+    """All arms against one, on every target that both have; see `compare_pairs`."""
+    arms = dict.fromkeys(one["arm"] for one in records)
+    return compare_pairs(records, [(arm, reference) for arm in arms if arm != reference], seed)
+
+
+def compare_pairs(records: Records, pairs: Iterable[tuple[str, str]], seed: int = 0) -> pd.DataFrame:
+    """Arms against references, pair by pair, on every target that both have.
 
     Args:
         records: of one study.
-        reference: name of the arm that the others are measured against.
+        pairs: names of an arm and of the arm that it is measured against.
         seed: of the resampling.
 
     Returns:
-        One row a target and arm: mae and std over seeds, change (in %) with low, high, p, p_holm (corrected for all
-        arms and targets of the table), detectable, least, most, seeds, crystals, verdict, and change_unseen with its
-        interval: on test crystals whose formula no unstable crystal has.
+        One row a target and pair: mae and std over seeds, change (in %) with low, high, p, p_holm (corrected for all
+        pairs and targets of the table), detectable, each (seed by itself), seeds, crystals, verdict, related (whether
+        the label of the arm is a function of the target), and change_unseen with its interval: on test crystals whose
+        formula no unstable crystal has. Empty where no pair has records.
     """
-    rows = []
+    pairs, rows = list(pairs), []
     for target in dict.fromkeys(one["target"] for one in records):
         errors = errors_of(records, target)
-        if reference in errors.arms:
-            rows += [compare_one(errors, arm, reference, seed) for arm in errors.arms if arm != reference]
+        rows += [compare_one(errors, *pair, seed) for pair in pairs if errors.can_compare(*pair)]
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)
     table.insert(list(table).index("p") + 1, "p_holm", holm(table["p"].to_numpy()))
-    return table.assign(verdict=table.apply(verdict, axis=1))
+    related = {
+        (one["arm"], one["target"]) for one in records if one["metrics"].get("label_is_function_of_target", False)
+    }
+    flags = [(row.arm, row.target) in related for row in table.itertuples()]
+    return table.assign(verdict=table.apply(verdict, axis=1), related=flags)
 
 
 def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a table of changes says, as sentences and as a table for a page; made from the numbers, so never out of step."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,21 +19,31 @@ def sentences(table: pd.DataFrame) -> list[str]:
 
 
 def _sentence(target: object, rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
+    first, references = rows.iloc[0], sorted(set(rows["reference"]))
+    pairs = len(references) > 1
     title = get_target(str(target), pd.DataFrame({str(target): [0.0]})).title
-    parts = [_arms(rows, verdict) for verdict in (BETTER, WORSE)]
+    parts = [_arms(rows, verdict, pairs) for verdict in (BETTER, WORSE)]
     open_ones = rows[rows["verdict"] == OPEN]
     if len(open_ones):
-        count = f"{len(open_ones)} of {len(rows)} arms"
+        count = f"{len(open_ones)} of {len(rows)} {'pairs' if pairs else 'arms'}"
         parts.append(f"{OPEN}: {count} (a change of {open_ones['detectable'].median():.1f} % would have been)")
     said = "; ".join(part for part in parts if part)
-    return f"{title}, against '{first['reference']}' ({first['seeds']} seeds, {first['crystals']} crystals): {said}."
+    against = "pair by pair" if pairs else f"against '{references[0]}'"
+    return f"{title}, {against} ({first['seeds']} seeds, {first['crystals']} crystals): {said}."
 
 
-def _arms(rows: pd.DataFrame, verdict: str) -> str:
+def _arms(rows: pd.DataFrame, verdict: str, pairs: bool) -> str:
     own = rows[rows["verdict"] == verdict].sort_values("change")
-    named = [f"{row.arm} {interval(row.change, row.low, row.high)}" for row in own.itertuples()]  # type: ignore[arg-type]
+    named = [
+        f"{pair_name(row) if pairs else row['arm']} {interval(row['change'], row['low'], row['high'])}"
+        for row in own.to_dict("records")
+    ]
     return f"{verdict}: {', '.join(named)}" if named else ""
+
+
+def pair_name(row: Mapping[Any, Any], between: str = " against ") -> str:
+    """An arm and what it is compared with."""
+    return f"{row['arm']}{between}{row['reference']}"
 
 
 def interval(change: float, low: float, high: float) -> str:
@@ -41,22 +51,43 @@ def interval(change: float, low: float, high: float) -> str:
     return f"{change:+.1f} % ({low:+.1f}, {high:+.1f})"
 
 
-def markdown(table: pd.DataFrame, arms: Iterable[str] | None = None) -> str:
-    """A table for a page: a row an arm, a column a target; bold where it was told apart from the reference.
+def markdown(table: pd.DataFrame, arms: Iterable[str] | None = None, bold: bool = True) -> str:
+    """A table for a page: a row an arm, a column a target; † where the label is a function of the target.
 
     Args:
         table: of `tables.compare`.
         arms: which, in order; all if None.
+        bold: what was told apart from the reference.
     """
-    targets = list(dict.fromkeys(table["target"]))
-    titles = [get_target(key, pd.DataFrame({key: [0.0]})).title.lower() for key in targets]
-    lines = [f"| arm | {' | '.join(titles)} |", "|---" * (1 + len(targets)) + "|"]
-    cells = {(row.arm, row.target): _cell(row) for row in table.itertuples()}
-    for arm in arms or dict.fromkeys(table["arm"]):
-        lines.append(f"| {arm} | {' | '.join(cells.get((arm, target), '') for target in targets)} |")
+    cells = {(row["arm"], row["target"]): _cell(row, bold) for row in table.to_dict("records")}
+    return table_of("arm", arms or dict.fromkeys(table["arm"]), dict.fromkeys(table["target"]), cells, short_title)
+
+
+def markdown_pairs(table: pd.DataFrame) -> str:
+    """The same for pairs, of `tables.compare_pairs`: a row a pair."""
+    return markdown(table.assign(arm=[pair_name(row, " *against* ") for row in table.to_dict("records")]))
+
+
+def table_of(
+    corner: str,
+    rows: Iterable[str],
+    columns: Iterable[str],
+    cells: Mapping[tuple[str, str], str],
+    head: Callable[[str], str],
+) -> str:
+    """A Markdown table; a cell that is not there is empty."""
+    columns = list(columns)
+    lines = [f"| {corner} | {' | '.join(map(head, columns))} |", "|---" * (1 + len(columns)) + "|"]
+    lines += [f"| {row} | {' | '.join(cells.get((row, column), '') for column in columns)} |" for row in rows]
     return "\n".join(lines)
 
 
-def _cell(row: Any) -> str:
-    text = interval(row.change, row.low, row.high)
-    return f"**{text}**" if row.verdict != OPEN else text
+def short_title(target: str) -> str:
+    """The name of a target within a sentence or a table."""
+    return get_target(target, pd.DataFrame({target: [0.0]})).title.lower()
+
+
+def _cell(row: Mapping[Any, Any], bold: bool) -> str:
+    text = interval(row["change"], row["low"], row["high"])
+    text = f"**{text}**" if bold and row["verdict"] != OPEN else text
+    return f"{text} †" if row["related"] else text
