@@ -193,7 +193,7 @@ class Notebook:
         return self.widget(widget).locator(".jupyter-widgets.widget-inline-hbox", has=own).first
 
     def choose(self, widget, name, option):
-        """Choose an option of a list by its words."""
+        """Choose an option of a list by its words, or several."""
         self.control(widget, name).locator("select").select_option(label=option)
 
     def choose_one_of(self, widget, option):

@@ -29,6 +29,7 @@ CELLS = (
     embeddings = {"random numbers": pd.DataFrame(numbers, index=everything.table.index)}
     widgets.EmbeddingExplorer(everything, embeddings, folder="saved")
     """,
+    'widgets.StudyExplorer(study="teaching")',
 )
 
 pytestmark = [
@@ -174,9 +175,20 @@ def move_the_slider(notebook):
     notebook.picture("slider", notebook.widget("gndn"))
 
 
+def read_a_study(notebook):
+    """Another target, reference and study, and some arms of it."""
+    for name, option in {"Target": "Density", "Reference": "Barlow Twins, GNDN", "Study": "mp33k"}.items():
+        until_new_figure(notebook, "study", lambda name=name, option=option: notebook.choose("study", name, option))
+    arms = ["SPMat-BT, gap_class", "Classification, gap_class"]
+    until_new_figure(notebook, "study", lambda: notebook.choose("study", "Arms", arms))
+    assert "Does it help on real crystals" in notebook.words("study")
+    notebook.picture("study", notebook.widget("study"))
+
+
 def test_the_slider_moves_and_thousands_of_points_stay_fluid(lab):
     with executed(lab, "widgets") as notebook:
         move_the_slider(notebook)
+        read_a_study(notebook)
         assert len(notebook.map_points()) == LIMIT
         assert f"{LIMIT:,} of 8,960 crystals are on the map" in notebook.words("explorer")
         seconds = [click_and_look(notebook, number) for number in (10, 200, 3000)]
