@@ -52,7 +52,8 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = T
     ax.grid(axis="y", color="#EEEEEE", lw=0.8)
     ax.set_axisbelow(True)
     if legend:
-        ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=4)
+        # below the axis by a length of text, not by a share of a height that depends on the number of rows
+        ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.0), borderaxespad=4.0, ncols=4, frameon=False)
     return ax
 
 
@@ -129,7 +130,7 @@ def rank_chart(ranks: pd.DataFrame, ax: "Axes") -> "Axes":
     ax.set(
         ylim=(len(ranks) - 0.5, -0.5), xlabel=f"rank over {ranks['rows'].iloc[0]} pairs of target and seed (1 is best)"
     )
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=2)
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.0), borderaxespad=4.0, ncols=2, frameon=False)
     return ax
 
 

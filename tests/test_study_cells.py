@@ -14,6 +14,7 @@ from spmat_nb.cli import main
 from spmat_nb.errors import InputError, SettingsError
 from spmat_nb.study.cells import pending, record_path, rerun, run_study
 from spmat_nb.study.claims import Claim
+from spmat_nb.study.command import differences
 from spmat_nb.study.data import crystals_of, fold_rows, join, parted, seen_formulas, source, to_pretrain_on
 from spmat_nb.study.plan import Folds, code, make_study
 from spmat_nb.study.records import check_same_data, errors_of, frame, gather, pack, read_packed, restore
@@ -270,6 +271,19 @@ def test_commands(config, tmp_path, capsys):
     capsys.readouterr()
     assert main([*other, "--check", "--cell", "from scratch | density | seed 0"]) == 0
     assert json.loads(capsys.readouterr().out)["checked"][0]["equal"]
+
+
+def test_records_that_come_along_are_checked_without_a_folder(done, config, tmp_path, capsys, monkeypatch):
+    study, folder = done
+    pack(gather(study, folder), tmp_path / f"{study.name}.jsonl")
+    monkeypatch.setenv("SPMAT_RECORDS_DIR", str(tmp_path))
+    cell = study.cells()[0].title
+    assert main(["study", str(config), "--out", str(tmp_path / "empty"), "--check", "--cell", cell]) == 0
+    found = json.loads(capsys.readouterr().out)["checked"][0]
+    assert found["equal"] and found["machine_differs"] == {}
+    assert differences({"torch": "1.0", "device": "cpu"}, {"torch": "2.0", "device": "cpu"}) == {
+        "torch": "1.0, here 2.0"
+    }
 
 
 def test_commands_explain_mistakes(config, tmp_path, capsys):

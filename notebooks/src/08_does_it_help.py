@@ -329,6 +329,5 @@ for name, value in recorded["machine"].items():
 # The same from a terminal, for any cell, also of arms that pretrain:
 #
 # ```
-# python -m spmat_nb study teaching --records data/results/study/teaching.jsonl --check \
-#     --cell "SPMat-BT, gap_class, GNDN | band_gap | seed 3"
+# python -m spmat_nb study teaching --check --cell "SPMat-BT, gap_class, GNDN | band_gap | seed 0"
 # ```

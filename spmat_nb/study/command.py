@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, SettingsError
+from ..settings import study_records
 from .cells import pending, record_path, rerun, run_study
 from .costs import Costs
 from .data import seen_formulas
 from .plan import Cell, Study, read_study
-from .records import gather, pack, restore
+from .records import gather, pack, read_packed, restore
 from .tables import compare_pairs, families, levels, rank_table
 
 __all__ = ["ACTIONS", "read_study", "restore", "run"]
@@ -82,28 +83,42 @@ def plan(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]
 def check(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Run cells anew and compare their errors with those of their records.
 
+    Records are those of the folder or, where it has none, those that come with the project.
+
     Raises:
         InputError: a cell has no record.
     """
-    found = []
+    found, shipped = [], shipped_records(study)
     for cell in chosen_cells(study, args.cell):
         path = record_path(folder, cell)
-        if not path.is_file():
-            raise InputError(f"The cell {cell.title!r} has no record in {folder}.")
-        before = np.array(json.loads(path.read_text())["judged"]["error"], dtype=float)
+        recorded = json.loads(path.read_text()) if path.is_file() else shipped.get(cell.key)
+        if recorded is None:
+            raise InputError(f"The cell {cell.title!r} has no record in {folder}, nor among those that come along.")
         start = time.perf_counter()
         again = rerun(cell)
-        after = np.array(again["judged"]["error"], dtype=float)
+        before, after = (np.array(one["judged"]["error"], dtype=float) for one in (recorded, again))
         found.append(
             {
                 "cell": cell.title,
                 "recorded_mae": float(np.abs(before).mean()),
                 "mae": float(np.abs(after).mean()),
                 "equal": bool(np.array_equal(before, after)),
+                "machine_differs": differences(recorded["machine"], again["machine"]),
                 "seconds": round(time.perf_counter() - start, 1),
             }
         )
     return {"study": study.name, "checked": found}
+
+
+def shipped_records(study: Study) -> dict[str, dict[str, Any]]:
+    """Records that come with the project for a study of this name, by key."""
+    path = study_records() / f"{study.name}.jsonl"
+    return {one["key"]: one for one in read_packed(path)} if path.is_file() else {}
+
+
+def differences(recorded: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
+    """What a record says of its machine and is not so here: why numbers may differ."""
+    return {name: f"{value}, here {here.get(name)}" for name, value in recorded.items() if value != here.get(name)}
 
 
 def pack_records(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
