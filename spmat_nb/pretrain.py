@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,7 +28,7 @@ from .losses import Loss, accurate, get_loss
 from .models import Pretrained, check_count, check_graphs, describe, formula_codes, random_encoder
 from .progress import Progress
 from .sampling import paired_batches, shuffled_batches, split_evenly
-from .settings import EncoderSettings, PretrainSettings
+from .settings import EncoderSettings, PretrainSettings, identity_of
 from .settings import device as pick_device
 from .structure_files import Cell
 from .training import (
@@ -171,8 +171,8 @@ class Job:
         """What must be the same for a run to go on: settings, sizes, crystals and their classes."""
         classes = None if self.classes is None else hashlib.sha256(self.classes.tobytes()).hexdigest()
         return {
-            "encoder": asdict(self.model.encoder_settings),
-            "pretrain": asdict(self.settings),
+            "encoder": identity_of(self.model.encoder_settings),
+            "pretrain": identity_of(self.settings),
             "data": self.model.data,
             "classes": classes,
         }
