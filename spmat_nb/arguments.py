@@ -107,6 +107,8 @@ def add_finetune(command: argparse.ArgumentParser) -> None:
     add_loop(command, "schedule", "precision", "train")
     command.add_argument("--head-rate", type=float)
     command.add_argument("--encoder-rate", type=float)
+    command.add_argument("--keep", type=int, help="take only so many of the encoder's blocks from a pretrained one")
+    command.add_argument("--layer-decay", type=float, help="rate of each of its layers over that of the one above")
     command.add_argument("--average", type=int, help="use the mean weights of so many of the best epochs")
     command.add_argument("--members", type=int, help="train so many seeds; their spread gives error bars")
     command.add_argument("--folds", type=int, help="cross-validate by formula instead of the split of the data")

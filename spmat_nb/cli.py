@@ -172,7 +172,7 @@ def run_embed(args: argparse.Namespace) -> dict[str, Any]:
 def finetune_settings(args: argparse.Namespace) -> FinetuneSettings:
     """The settings of a fine-tuning run from the options that were given."""
     names = ("batch_size", "head_rate", "encoder_rate", "train", "average", "schedule", "warmup", "clip", "precision")
-    options = given(args, *names)
+    options = given(args, *names, "keep", "layer_decay")
     if args.target:
         options["target"] = args.target[0] if len(args.target) == 1 else tuple(args.target)
     epochs = chosen_preset(args).finetune_epochs if args.epochs is None else args.epochs

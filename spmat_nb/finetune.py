@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .crystals import CrystalSet
+from .depth import encoder_groups, kept_weights
 from .embed import in_batches
 from .errors import InputError, TrainingError
 from .graphs import GraphSet, build_graphs
@@ -22,7 +23,7 @@ from .models import Pretrained, check_count, check_graphs, describe, load_pretra
 from .progress import Progress
 from .property_models import PARTS, Finetuned, PropertyModel, column_names, measure, predict_all
 from .sampling import shuffled_batches
-from .settings import EncoderSettings, FinetuneSettings
+from .settings import EncoderSettings, FinetuneSettings, identity_of
 from .settings import device as pick_device
 from .training import (
     Callback,
@@ -61,8 +62,8 @@ def finetune(
     Args:
         crystals: rows of the splits `train`, `val` and `test`; others are ignored.
         init: `"scratch"`, a `Pretrained`, or the folder or name of one.
-        settings: targets, what is trained, epochs, rates, seed. The seed also draws the head and, from scratch, the
-            encoder.
+        settings: targets, what is kept and trained, epochs, rates, seed. The seed also draws the head and what is not
+            taken from a pretrained encoder.
         sizes: of an encoder from scratch.
         graphs: of the same crystals, if built before.
         device: where to compute; chosen if None.
@@ -79,7 +80,7 @@ def finetune(
         The model of the best finished epochs, also after an interrupt or a stop.
 
     Raises:
-        SettingsError: unknown target.
+        SettingsError: unknown target, or an encoder of fewer blocks than shall be kept.
         InputError: a target is absent or has missing values, or a split is empty.
         CheckpointError: `init` holds no usable model, or the state in `folder` is of another run.
         TrainingError: the loss became non-finite or grew without bound, or no epoch was finished.
@@ -143,10 +144,9 @@ class Task:
 
     def groups(self) -> list[dict[str, Any]]:
         """Weights and full rates of head and encoder."""
-        rates = {"head": self.settings.head_rate, "encoder": self.settings.encoder_rate}
-        return [
-            {"params": list(getattr(self.model, part).parameters()), "full_rate": rate} for part, rate in rates.items()
-        ]
+        model, settings = self.model, self.settings
+        head = {"params": list(model.head.parameters()), "full_rate": settings.head_rate}
+        return [head, *encoder_groups(model.encoder, settings.encoder_rate, settings.layer_decay)]
 
     def normalised(self, index: Tensor) -> Tensor:
         """What the model says of the crystals at `index`, in units of the standard deviation, [b, T]."""
@@ -161,8 +161,8 @@ class Task:
             digest.update(tensor.cpu().numpy().tobytes())
         splits = {part: len(rows) for part, rows in self.rows.items()}
         return {
-            "encoder": asdict(self.sizes),
-            "finetune": asdict(self.settings),
+            "encoder": identity_of(self.sizes),
+            "finetune": identity_of(self.settings),
             "data": describe(self.crystals, self.graphs),
             "splits": splits,
             "start": digest.hexdigest(),
@@ -211,7 +211,7 @@ def start_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = PropertyModel(source.encoder_settings, len(settings.targets), settings.train == "linear")
-    model.encoder.load_state_dict(source.encoder.state_dict())
+    model.encoder.load_state_dict(model.encoder.state_dict() | kept_weights(source.encoder, settings.keep))
     run = source.settings
     label = run.label if run is not None else None
     leaks = [target for target in settings.targets if label is not None and target in get_label(label).function_of]

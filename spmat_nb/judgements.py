@@ -40,12 +40,16 @@ PUSH = {
     "sup_simclr": ("lower the temperature", "temperature"),
     "simclr": ("lower the temperature", "temperature"),
     "barlow": ("use larger batches", "batch_size"),
+    "sup_barlow+classes": ("raise lambda", "balance"),
+    "sup_simclr+classes": ("lower the temperature", "temperature"),
 }
 CALM = {
     "sup_barlow": ("lower lambda", "balance"),
     "barlow_samples": ("lower lambda", "balance"),
     "sup_simclr": ("raise the temperature", "temperature"),
     "simclr": ("raise the temperature", "temperature"),
+    "sup_barlow+classes": ("lower lambda", "balance"),
+    "sup_simclr+classes": ("raise the temperature", "temperature"),
 }
 
 MORE_NOISE = "more noise (mask_atoms, mask_edges, delta)"

@@ -60,6 +60,13 @@ class AtomEncoder(nn.Module):
         """Length of an embedding."""
         return self.settings.hidden
 
+    def depth(self, name: str) -> int:
+        """Layers below a weight, by its name: 0 for the embedding of atoms, i for the i-th block, then the read-out."""
+        part, _, rest = name.partition(".")
+        if part == "embedding":
+            return 0
+        return 1 + (int(rest.partition(".")[0]) if part == "convs" else len(self.convs))
+
     def embed_atoms(self, batch: Batch) -> Tensor:
         """What is known of the atoms before any neighbour is asked: [N, F]; a hidden atom says nothing of itself."""
         z = batch.z if batch.visible is None else batch.z * batch.visible  # row 0 of the elements is empty

@@ -5,7 +5,7 @@ The paper describes its losses in words; the formulas of the supervised ones are
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -156,30 +156,66 @@ def classification(z1: Tensor, z2: Tensor, labels: Tensor | None = None) -> Tens
 
 @dataclass(frozen=True)
 class Loss:
-    """A way to pretrain: `compute(z1, z2, labels, temperature, balance)`; `classifies` when z are scores of classes."""
+    """A way to pretrain.
+
+    Attributes:
+        key: as it is asked for.
+        title: in menus and figures.
+        needs_label: whether it looks at a label.
+        compute: `compute(z1, z2, labels, temperature, balance)`.
+        classifies: whether z are scores of the classes and no projections.
+        adds_classes: whether such scores stand beside the projections, and their classification is added.
+    """
 
     key: str
     title: str
     needs_label: bool
     compute: Callable[[Tensor, Tensor, Tensor | None, float, float], Tensor]
     classifies: bool = False
+    adds_classes: bool = False
+
+    def width(self, projection: int, classes: int) -> int:
+        """How many columns the projector has: D of a projection, C with a score for each class, or D + C."""
+        return classes if self.classifies else projection + self.adds_classes * classes
+
+    def projection(self, z: Tensor, classes: int) -> Tensor:
+        """What `compute` looks at: [B, D + C] to [B, D] where the last C columns are scores of classes."""
+        return z[:, :-classes] if self.adds_classes else z
+
+    def total(
+        self, z1: Tensor, z2: Tensor, labels: Tensor | None, temperature: float, balance: float, classes: int
+    ) -> Tensor:
+        """The loss of all columns of the projector; where there are two parts both weigh the same (our choice)."""
+        p1, p2 = (self.projection(z, classes) for z in (z1, z2))  # [B, D] each
+        value = self.compute(p1, p2, labels, temperature, balance)
+        if not self.adds_classes:
+            return value
+        return value + classification(z1[:, -classes:], z2[:, -classes:], labels)
 
 
+def with_classes(loss: Loss) -> Loss:
+    """The loss and plain classification of the same label together."""
+    return replace(loss, key=f"{loss.key}+classes", title=f"{loss.title} and classes", adds_classes=True)
+
+
+SUPERVISED = (
+    Loss(
+        "sup_barlow",
+        "Supervised Barlow Twins",
+        True,
+        lambda z1, z2, labels, tau, balance: supervised_barlow(z1, z2, labels, balance),
+    ),
+    Loss(
+        "sup_simclr",
+        "Supervised SimCLR",
+        True,
+        lambda z1, z2, labels, tau, balance: supervised_simclr(z1, z2, labels, tau),
+    ),
+)
 LOSSES: dict[str, Loss] = {
     loss.key: loss
     for loss in (
-        Loss(
-            "sup_barlow",
-            "Supervised Barlow Twins",
-            True,
-            lambda z1, z2, labels, tau, balance: supervised_barlow(z1, z2, labels, balance),
-        ),
-        Loss(
-            "sup_simclr",
-            "Supervised SimCLR",
-            True,
-            lambda z1, z2, labels, tau, balance: supervised_simclr(z1, z2, labels, tau),
-        ),
+        *SUPERVISED,
         Loss("barlow", "Barlow Twins", False, lambda z1, z2, labels, tau, balance: barlow_features(z1, z2)),
         Loss(
             "barlow_samples",
@@ -195,6 +231,7 @@ LOSSES: dict[str, Loss] = {
             lambda z1, z2, labels, tau, balance: classification(z1, z2, labels),
             classifies=True,
         ),
+        *map(with_classes, SUPERVISED),
     )
 }
 

@@ -25,7 +25,7 @@ class Pretrained:
 
     Attributes:
         encoder: batch of B crystals to [B, hidden].
-        projector: [B, hidden] to [B, D].
+        projector: [B, hidden] to [B, D]; of a loss with `+classes` the last columns are scores of the classes.
         encoder_settings: sizes and graph settings.
         settings: of the run; None for a random encoder.
         history: one row an epoch: epoch, loss, learning_rate, graphs_per_second, seconds, and of the held-out crystals

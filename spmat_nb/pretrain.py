@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,7 +28,7 @@ from .losses import Loss, accurate, get_loss
 from .models import Pretrained, check_count, check_graphs, describe, formula_codes, random_encoder
 from .progress import Progress
 from .sampling import paired_batches, shuffled_batches, split_evenly
-from .settings import EncoderSettings, PretrainSettings
+from .settings import EncoderSettings, PretrainSettings, identity_of
 from .settings import device as pick_device
 from .structure_files import Cell
 from .training import (
@@ -47,7 +47,7 @@ from .vocabulary import MISSING
 
 VALIDATION_EPOCH = -1  # in the key of the views of the validation crystals: the same ones every epoch
 SHOWN = ("loss", "val_loss", "effective_rank", "knn_purity")
-ADVICE = {key: ", or a higher temperature." for key in ("simclr", "sup_simclr")}
+ADVICE = {key: ", or a higher temperature." for key in ("simclr", "sup_simclr", "sup_simclr+classes")}
 
 
 def pretrain(
@@ -171,8 +171,8 @@ class Job:
         """What must be the same for a run to go on: settings, sizes, crystals and their classes."""
         classes = None if self.classes is None else hashlib.sha256(self.classes.tobytes()).hexdigest()
         return {
-            "encoder": asdict(self.model.encoder_settings),
-            "pretrain": asdict(self.settings),
+            "encoder": identity_of(self.model.encoder_settings),
+            "pretrain": identity_of(self.settings),
             "data": self.model.data,
             "classes": classes,
         }
@@ -188,8 +188,7 @@ def prepare(
     """Check everything, then put model and data on the device."""
     settings = with_used_label(settings)
     loss, classes = get_loss(settings.loss), surrogate_classes(crystals, settings)
-    if loss.classifies and classes is not None:
-        sizes = replace(sizes, projection=1 + int(classes.max()))  # one score a class
+    sizes = replace(sizes, projection=loss.width(sizes.projection, count_classes(classes)))
     held_out, rows = validation_split(len(crystals), settings)
     check_count(len(rows))
     group = distributed.current()
@@ -274,6 +273,11 @@ def surrogate_classes(crystals: CrystalSet, settings: PretrainSettings) -> np.nd
     return classes
 
 
+def count_classes(classes: np.ndarray | None) -> int:
+    """C: one more than the largest class that a crystal has; 0 without labels."""
+    return 0 if classes is None else 1 + int(classes.max())
+
+
 def validation_split(count: int, settings: PretrainSettings) -> tuple[Tensor, Tensor]:
     """Rows held out to watch the loss (at least two, none for a share of 0), and the others."""
     wanted = max(2, round(count * settings.validation_share)) if settings.validation_share else 0
@@ -282,18 +286,18 @@ def validation_split(count: int, settings: PretrainSettings) -> tuple[Tensor, Te
 
 
 def project(job: Job, network: nn.Module, index: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings of the first view and projections of both of some crystals, at least in single precision."""
+    """Embeddings of the first view and what the projector says of both, at least in single precision."""
     settings, graphs = job.settings, job.graphs
     views = two_views(graphs, index, settings.augment, settings.seed, epoch, cells=job.cells)
     with autocast(graphs.distance.device, settings.precision):
-        h1, z1, z2 = network(*views)  # [B, hidden], [B, D], [B, D]
+        h1, z1, z2 = network(*views)  # [B, hidden], [B, D], [B, D]; with scores of classes D + C
     return accurate(h1), accurate(z1), accurate(z2)
 
 
 def compare(job: Job, z1: Tensor, z2: Tensor, index: Tensor) -> Tensor:
     """The loss of the projections of the crystals at `index`."""
-    classes = None if job.labels is None else job.labels[index.to(job.labels.device)]
-    return job.loss.compute(z1, z2, classes, job.settings.temperature, job.settings.balance)
+    labels = None if job.labels is None else job.labels[index.to(job.labels.device)]
+    return job.loss.total(z1, z2, labels, job.settings.temperature, job.settings.balance, count_classes(job.classes))
 
 
 def view_loss(job: Job, index: Tensor, epoch: int) -> Tensor:
@@ -321,5 +325,6 @@ def validate(job: Job) -> dict[str, float]:
     if not math.isfinite(mean):
         raise TrainingError("The loss of the held-out crystals is not finite: try a tenth of the learning rate.")
     h, z1, z2 = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    z1, z2 = (job.loss.projection(z, count_classes(job.classes)) for z in (z1, z2))
     classes = None if job.classes is None else job.classes[job.held_out.numpy()]
     return {"val_loss": mean} | health(h, z1, z2, classes, compare=not job.loss.classifies)

@@ -2,9 +2,9 @@
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import SettingsError, unknown
 
@@ -121,7 +121,16 @@ class PretrainSettings:
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """One fine-tuning run (rates from Crystal Twins: 1e-3 for the head, 2e-4 for a pretrained encoder)."""
+    """One fine-tuning run (rates from Crystal Twins: 1e-3 for the head, 2e-4 for a pretrained encoder).
+
+    `keep` says how many of the encoder's blocks (convolutions) are taken from the pretrained one, with the embedding of
+    atoms: 0 takes that alone. What is above them, the read-out layer too, is drawn by the seed. A start from scratch is
+    drawn by the seed anyway, and is the same whatever `keep` says.
+
+    With a `layer_decay` below 1 each layer learns more slowly than the one above it (discriminative fine-tuning, Howard
+    and Ruder, ULMFiT, 2018): the read-out layer at `encoder_rate`, the last block at that times the decay, the one
+    before at that times its square, and so on down to the embedding of atoms.
+    """
 
     target: str | tuple[str, ...] = "formation_energy_per_atom"  # or several at once
     epochs: int = 200
@@ -137,6 +146,8 @@ class FinetuneSettings:
     warmup: float = 0.0  # epochs in which the rates rise from 0
     clip: float | None = None  # largest norm of the gradient
     precision: str = "auto"
+    keep: int | None = None  # blocks of the pretrained encoder; None: everything, with the read-out layer
+    layer_decay: float = 1.0  # rate of a layer over that of the one above; 1: one rate for the whole encoder
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that train nothing."""
@@ -146,6 +157,11 @@ class FinetuneSettings:
             raise SettingsError(f"Name at least one target, and each once, got {self.targets}.")
         if self.average < 1:
             raise SettingsError(f"average counts epochs, at least 1, got {self.average}.")
+        if (self.keep is not None and self.keep < 0) or not 0 < self.layer_decay <= 1:
+            raise SettingsError(
+                "keep counts blocks, at least 0, and layer_decay is above 0 and at most 1, "
+                f"got {self.keep} and {self.layer_decay}."
+            )
         _check_loop(self)
         _check_run(self.epochs, self.batch_size, min(self.head_rate, self.encoder_rate))
 
@@ -171,6 +187,22 @@ def _check_run(epochs: int, batch_size: int, rate: float) -> None:
             "A run needs at least 1 epoch, batches of at least 2 crystals (batch normalisation) and a positive "
             f"learning rate, got {epochs}, {batch_size} and {rate}."
         )
+
+
+# Fields that came after the first records and saved states, with the value that does what was done before. Where runs
+# are told apart they are left out at that value, so that what is there stays what it was.
+LATER: dict[type, dict[str, Any]] = {FinetuneSettings: {"keep": None, "layer_decay": 1.0}}
+
+
+def identity_of(settings: Any) -> dict[str, Any]:
+    """Settings as plain values by which runs are told apart, without those of `LATER` that change nothing."""
+    later = LATER.get(type(settings), {})
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return {
+        name: identity_of(value) if is_dataclass(value) else value
+        for name, value in values.items()
+        if name not in later or value != later[name]
+    }
 
 
 @dataclass(frozen=True)

@@ -289,6 +289,15 @@ def test_several_targets_are_tuned_and_predicted_together(command, data, cifs, t
     assert list(values) == ["density (g/cm³)", "band_gap (eV)"] and np.isfinite(values.to_numpy()).all()
 
 
+def test_a_part_of_an_encoder_is_kept_and_its_rates_fall(command, data, model, tmp_path):
+    words = ["finetune", "--data", data, "--init", model, "--out", tmp_path, "--layer-decay", "0.5", *FAST]
+    assert command(*words, "--keep", "1")[0] == 0
+    settings = json.loads((tmp_path / "config.json").read_text())["finetune"]
+    assert (settings["keep"], settings["layer_decay"]) == (1, 0.5)
+    status, _, errors = command(*words, "--keep", "9")
+    assert status == 2 and "keep is 9, but the encoder has 3 blocks" in errors[0]
+
+
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
 def test_a_terminated_run_says_how_to_go_on_and_goes_on(command, data, tmp_path, kind):
     words = [kind, "--data", str(data), "--batch-size", "16", "--device", "cpu"]

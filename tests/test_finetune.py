@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from spmat_nb import checkpoints
 from spmat_nb import finetune as module
 from spmat_nb.crystals import load
 from spmat_nb.embed import embed
+from spmat_nb.encoders import ENCODERS
 from spmat_nb.errors import CheckpointError, InputError, SettingsError, TrainingError
 from spmat_nb.finetune import PARTS, finetune, start_model
 from spmat_nb.graphs import build_graphs
@@ -17,7 +19,7 @@ from spmat_nb.models import random_encoder
 from spmat_nb.pretrain import pretrain
 from spmat_nb.property_models import Finetuned, load_finetuned, predict
 from spmat_nb.settings import FinetuneSettings, GraphSettings, PretrainSettings
-from spmat_nb.training import Background
+from spmat_nb.training import RESUME, Background
 
 SHORT = FinetuneSettings(epochs=2, batch_size=8)
 TARGET = SHORT.target
@@ -412,6 +414,10 @@ def test_a_target_known_for_too_few_is_an_error(run, tiny):
         ({"target": ()}, "at least one target"),
         ({"target": ("density", "density")}, "each once"),
         ({"average": 0}, "at least 1"),
+        ({"keep": -1}, "keep counts blocks, at least 0"),
+        ({"layer_decay": 0.0}, "layer_decay is above 0"),
+        ({"layer_decay": 1.1}, "at most 1"),
+        ({"layer_decay": float("nan")}, "at most 1"),
         ({"train": "tail"}, "Unknown train 'tail'. Known: all, head, linear"),
         ({"missing": "guess"}, "Unknown missing"),
         ({"clip": 0.0}, "clip is positive"),
@@ -427,9 +433,9 @@ def test_any_numeric_column_can_be_a_target(run, tiny):
     assert (metrics["target"], metrics["unit"]) == ("hardness", "")
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_a_stopped_and_resumed_run_has_the_same_bits(run, tmp_path, epochs):
-    options = {"epochs": 4, "average": 2, "head_rate": 0.01, "encoder_rate": 0.01}
+@pytest.mark.parametrize(("epochs", "more"), [(1, {}), (3, {}), (2, {"keep": 1, "layer_decay": 0.5})])
+def test_a_stopped_and_resumed_run_has_the_same_bits(run, tmp_path, epochs, more):
+    options = {"epochs": 4, "average": 2, "head_rate": 0.01, "encoder_rate": 0.01} | more
     whole = run(**options)
     part = run(**options, stop_after=epochs, folder=tmp_path)
     assert len(part.history) == epochs == part.metrics["epochs"]
@@ -482,3 +488,88 @@ def test_half_precision_on_request(run):
     tuned, plain = run(precision="bfloat16"), run()
     assert not same_weights(tuned, plain)
     assert tuned.metrics["val_mae"] == pytest.approx(plain.metrics["val_mae"], rel=0.1)
+
+
+# What is kept of a pretrained encoder, and rates that fall layer by layer
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_so_many_blocks_are_taken_and_the_rest_is_drawn_by_the_seed(small, encoder, keep):
+    sizes = replace(small, name=encoder)
+    pretrained = random_encoder(sizes, seed=7)
+    model, fresh = (start_model(init, replace(SHORT, keep=keep), sizes)[0] for init in (pretrained, "scratch"))
+    taken = ("embedding.", *(f"convs.{number}." for number in range(keep)))
+    source, drawn = pretrained.encoder.state_dict(), fresh.encoder.state_dict()
+    for name, value in model.encoder.state_dict().items():
+        assert torch.equal(value, source[name] if name.startswith(taken) else drawn[name]), name
+    differ = {name for name, value in model.encoder.state_dict().items() if not torch.equal(value, source[name])}
+    assert "conv_to_fc.weight" in differ and not any(name.startswith(taken) for name in differ)
+    assert all(any(name.startswith(f"convs.{number}.") for name in differ) for number in range(keep, 2))
+
+
+def test_from_scratch_nothing_is_taken_whatever_is_kept(run, tuned):
+    assert same_weights(run(keep=1), tuned)
+
+
+def test_keeping_less_is_another_run_that_learns_saves_and_loads(run, pretrained, tmp_path):
+    kept, whole = run(init=pretrained, keep=1), run(init=pretrained)
+    assert not same_weights(kept, whole) and kept.metrics["init"] == "sup_barlow"
+    kept.save_pretrained(tmp_path)
+    assert load_finetuned(tmp_path).settings == kept.settings and same_weights(load_finetuned(tmp_path), kept)
+
+
+@pytest.mark.parametrize("init", ["scratch", "pretrained"])
+def test_more_blocks_than_the_encoder_has_are_refused(run, pretrained, init):
+    with pytest.raises(SettingsError, match="keep is 3, but the encoder has 2 blocks"):
+        run(init=pretrained if init == "pretrained" else init, keep=3)
+
+
+@pytest.mark.parametrize("encoder", ["cgcnn", "transformer"])
+def test_a_strong_decay_trains_head_and_read_out_alone(tiny, graphs, small, encoder):
+    start = random_encoder(replace(small, name=encoder))
+    settings = replace(SHORT, layer_decay=1e-6, encoder_rate=0.01)
+    tuned = finetune(tiny, start, settings, graphs=graphs, show=False)
+    moved = {
+        name.partition(".")[0]: float((value - dict(start.encoder.named_parameters())[name]).detach().abs().max())
+        for name, value in tuned.model.encoder.named_parameters()
+        if name.endswith("weight")
+    }
+    assert moved.pop("conv_to_fc") > 1e-3
+    moved.pop("norm", None)  # stands behind the blocks
+    assert set(moved) == {"embedding", "convs"} and max(moved.values()) < 1e-6
+
+
+def test_without_a_decay_head_and_encoder_are_the_two_groups_that_they_were(tiny, graphs, small):
+    settings = replace(SHORT, head_rate=0.02, encoder_rate=0.01)
+    task = module.prepare(tiny, "scratch", settings, small, graphs, torch.device("cpu"), PARTS)
+    head, encoder = task.groups()
+    assert (head["full_rate"], encoder["full_rate"]) == (0.02, 0.01)
+    for group, part in ((head, task.model.head), (encoder, task.model.encoder)):
+        assert [id(weights) for weights in group["params"]] == [id(weights) for weights in part.parameters()]
+
+
+def test_rates_that_fall_are_another_run(run, tuned):
+    assert same_weights(run(layer_decay=1.0), tuned) and not same_weights(run(layer_decay=0.5), tuned)
+
+
+def test_a_saved_state_names_later_settings_only_where_they_change_something(run, pretrained, tmp_path):
+    run(init=pretrained, folder=tmp_path, stop_after=1)
+    saved = checkpoints.load(tmp_path / RESUME)[0]["identity"]["finetune"]
+    assert saved["average"] == 1 and not {"keep", "layer_decay"} & set(saved)  # as before there were any
+    for later, words in (({"keep": 2}, "keep: None, now 2"), ({"layer_decay": 0.5}, "layer_decay: None, now 0.5")):
+        with pytest.raises(CheckpointError, match=words):
+            run(init=pretrained, folder=tmp_path, resume=True, **later)
+
+
+def test_the_projector_has_no_part_in_fine_tuning(run, small):
+    narrow, wide = (run(init=random_encoder(replace(small, projection=width))) for width in (4, 64))
+    assert same_weights(narrow, wide)
+
+
+@pytest.mark.parametrize("loss", ["sup_barlow+classes", "sup_simclr+classes"])
+def test_an_encoder_that_also_learnt_the_classes_is_a_start(run, tiny, tiny_graphs, small, tmp_path, loss):
+    settings = PretrainSettings(loss=loss, label="is_metal", epochs=1, batch_size=16)
+    pretrain(tiny, settings, small, tiny_graphs, show=False).save_pretrained(tmp_path)
+    metrics = run(init=tmp_path, keep=1, layer_decay=0.5).metrics
+    assert (metrics["init"], metrics["label"]) == (loss, "is_metal") and np.isfinite(metrics["test_mae"])

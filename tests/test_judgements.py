@@ -232,6 +232,8 @@ KNOBS = {
     "simclr": "temperature (now 0.1)",
     "barlow": "larger batches (now 128)",
     "classification": None,
+    "sup_barlow+classes": "lambda (now 1)",
+    "sup_simclr+classes": "temperature (now 0.1)",
 }
 
 

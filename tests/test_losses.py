@@ -273,6 +273,39 @@ def test_a_temperature_that_leaves_no_precision_is_refused(views, tau):
         supervised_simclr(*views, None, tau)
 
 
+JOINT = {key: loss for key, loss in LOSSES.items() if loss.adds_classes}
+each_joint = pytest.mark.parametrize("loss", JOINT.values(), ids=JOINT)
+
+
+@each_joint
+@pytest.mark.parametrize("labels", ["mixed", "some missing", "all missing"])
+def test_a_joint_loss_is_the_sum_of_both_on_their_columns(views, loss, labels):
+    scores = [torch.randn(6, 3, generator=torch.Generator().manual_seed(number)) for number in (1, 2)]
+    both, labels = [torch.cat(pair, dim=1) for pair in zip(views, scores, strict=True)], tensor(LABELS[labels])
+    alone = LOSSES[loss.key.removesuffix("+classes")].compute(*views, labels, 0.3, 2.0)
+    assert loss.total(*both, labels, 0.3, 2.0, 3) == alone + classification(*scores, labels)
+
+
+@each_joint
+def test_the_class_of_a_crystal_without_a_label_is_not_asked_for(views, loss):
+    both = [torch.cat([z, torch.zeros(6, 3)], dim=1).requires_grad_() for z in views]
+    loss.total(*both, tensor(LABELS["some missing"]), 0.3, 2.0, 3).backward()
+    for z in both:
+        asked = z.grad[:, -3:].abs().sum(1) > 0
+        assert asked.tolist() == [label != -1 for label in LABELS["some missing"]]
+        assert (z.grad[:, :-3].abs().sum(1) > 0).all()  # compared are all
+
+
+@pytest.mark.parametrize("key", LOSSES)
+def test_columns_of_the_projector(views, key):
+    loss = LOSSES[key]
+    assert loss.width(5, 3) == {(True, False): 3, (False, True): 8}.get((loss.classifies, loss.adds_classes), 5)
+    if not loss.adds_classes:
+        labels = tensor(LABELS["mixed"])
+        assert loss.total(*views, labels, 0.3, 2.0, 3) == loss.compute(*views, labels, 0.3, 2.0)
+        assert loss.projection(views[0], 3) is views[0]
+
+
 @pytest.mark.parametrize("key", LOSSES)
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_value_and_gradient_are_finite_for_projections_of_any_size(views, key, scale):

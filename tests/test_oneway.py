@@ -40,6 +40,7 @@ ORDER = [
     "diagnostics",
     "judgements",
     "checkpoints",
+    "depth",
     "models",
     "sampling",
     "distributed",

@@ -13,7 +13,7 @@ from spmat_nb.encoders import ENCODERS
 from spmat_nb.errors import CheckpointError, InputError, SettingsError, SpmatError, TrainingError
 from spmat_nb.graphs import build_graphs
 from spmat_nb.labels import LABELS
-from spmat_nb.losses import LOSSES
+from spmat_nb.losses import LOSSES, classification
 from spmat_nb.models import Pretrained, load_pretrained, random_encoder, shipped_names
 from spmat_nb.pretrain import pretrain, validation_split
 from spmat_nb.settings import GraphSettings, PretrainSettings
@@ -70,6 +70,40 @@ def test_classification_has_one_score_a_class(run, tmp_path):
     assert model.encoder_settings.projection == 7
     model.save_pretrained(tmp_path)
     assert torch.equal(weights(load_pretrained(tmp_path)), weights(model))
+
+
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.adds_classes])
+def test_a_joint_loss_has_a_projection_and_scores_and_is_saved_with_both(run, tiny, tiny_graphs, tmp_path, loss):
+    model = run(loss=loss, label="family")
+    assert model.encoder_settings.projection == 16 + 7
+    model.save_pretrained(tmp_path)
+    again = load_pretrained(tmp_path)
+    assert torch.equal(weights(again), weights(model)) and again.settings == model.settings
+    pd.testing.assert_frame_equal(embed(tiny, again, tiny_graphs), embed(tiny, model, tiny_graphs), check_exact=True)
+
+
+def joint_job(crystals, graphs, sizes, loss, **changes):
+    settings = replace(SHORT, loss=loss, label="family", validation_share=0.3, **changes)
+    return module.prepare(crystals, settings, sizes, graphs, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.adds_classes])
+def test_a_joint_run_adds_up_both_losses(tiny, tiny_graphs, small, loss):
+    job, index = joint_job(tiny, tiny_graphs, small, loss, balance=2.0, temperature=0.3), torch.arange(20)
+    z1, z2 = torch.randn(2, 20, 23, generator=torch.Generator().manual_seed(0))
+    alone = LOSSES[loss.removesuffix("+classes")].compute(z1[:, :16], z2[:, :16], job.labels[index], 0.3, 2.0)
+    wanted = alone + classification(z1[:, 16:], z2[:, 16:], job.labels[index])
+    assert module.compare(job, z1, z2, index) == wanted
+
+
+def test_similarities_of_a_joint_run_are_those_of_the_projections(tiny, tiny_graphs, small):
+    job = joint_job(tiny, tiny_graphs, small, "sup_barlow+classes")
+    before = module.validate(job)
+    with torch.no_grad():
+        job.model.projector[2].weight[16:] *= 1000
+    after = module.validate(job)
+    assert after["val_loss"] > before["val_loss"] and "positive_similarity" in before
+    assert {**after, "val_loss": 0} == {**before, "val_loss": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,20 @@
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from spmat_nb import settings
 from spmat_nb.errors import SettingsError
-from spmat_nb.settings import PRESETS, GraphSettings, device, preset
+from spmat_nb.settings import (
+    LATER,
+    PRESETS,
+    FinetuneSettings,
+    GraphSettings,
+    PretrainSettings,
+    device,
+    identity_of,
+    preset,
+)
 
 
 def test_without_a_name_the_preset_is_class():
@@ -70,3 +80,19 @@ def test_places_have_defaults(monkeypatch):
     assert settings.cache_dir() == Path("/home/me/cache/spmat_nb")
     assert settings.teaching_set().parts[-2:] == ("data", "teaching.parquet")
     assert settings.runs_dir() == Path("runs") and settings.real_data() is None
+
+
+def test_later_settings_tell_runs_apart_only_where_they_change_something():
+    later = LATER[FinetuneSettings]
+    plain, changed = FinetuneSettings(), FinetuneSettings(keep=0, layer_decay=0.5)
+    assert identity_of(plain) == {name: value for name, value in asdict(plain).items() if name not in later}
+    assert identity_of(changed) == asdict(changed)
+
+
+def test_later_settings_begin_with_the_value_that_changes_nothing():
+    for kind, later in LATER.items():
+        assert {name: getattr(kind(), name) for name in later} == later
+
+
+def test_settings_within_settings_are_told_apart_too():
+    assert identity_of(PretrainSettings()) == asdict(PretrainSettings())

@@ -1,12 +1,17 @@
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from spmat_nb.checkpoints import from_dict
 from spmat_nb.errors import SettingsError
+from spmat_nb.settings import EncoderSettings, FinetuneSettings, PretrainSettings
 from spmat_nb.study.plan import make_study, read_study
 
-CONFIGS = sorted((Path(__file__).parent.parent / "studies").glob("*.yml"))
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "studies").glob("*.yml"))
+PACKED = sorted((ROOT / "data" / "results" / "study").glob("*.jsonl"))
 SMALL = {
     "name": "small",
     "question": "Does it run?",
@@ -83,6 +88,33 @@ def test_an_unsupervised_loss_has_no_label_in_its_key():
 )
 def test_other_settings_are_other_cells(change):
     assert small(**change).cells()[-1].key != small().cells()[-1].key
+
+
+def test_later_settings_are_other_cells_only_where_they_change_something():
+    arms = [{"name": "keep {finetune_keep}", "finetune.keep": [None, 0, 1]}, {"name": "a", "finetune.layer_decay": 0.5}]
+    plain, none, some, falling = (cell.key for cell in small(arms=arms, targets=["density"], seeds=1).cells())
+    (before,) = small(arms=[{"name": "a"}], targets=["density"], seeds=1).cells()
+    (same,) = small(arms=[{"name": "a", "finetune.layer_decay": 1}], targets=["density"], seeds=1).cells()
+    assert before.key == plain == same.key
+    assert len({plain, none, some, falling}) == 4
+    assert len(small(arms=arms, targets=["density"], seeds=1).units()) == 1  # all of one encoder
+
+
+@pytest.mark.parametrize("path", PACKED, ids=[path.stem for path in PACKED])
+def test_records_that_come_along_are_those_of_their_study(path):
+    cells = {cell.key: cell for cell in read_study(ROOT / "studies" / f"{path.stem}.yml").cells()}
+    records = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    assert records and [one["key"] for one in records if one["key"] not in cells] == []
+    for one in records:
+        cell, settings = cells[one["key"]], one["settings"]
+        assert one["encoder_key"] == cell.encoder_key
+        assert from_dict(FinetuneSettings, settings["finetune"]) == cell.finetune_settings()
+        assert from_dict(EncoderSettings, settings["encoder"]) == cell.arm.encoder
+        assert not cell.arm.pretrains or from_dict(PretrainSettings, settings["pretrain"]) == cell.pretrain_settings()
+
+
+def test_there_are_records_that_come_along():
+    assert {"mp33k", "teaching"} <= {path.stem for path in PACKED}
 
 
 @pytest.mark.parametrize(

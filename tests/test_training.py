@@ -44,7 +44,7 @@ class StopAfter:
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-@pytest.mark.parametrize("loss", ["sup_barlow", "simclr"])
+@pytest.mark.parametrize("loss", ["sup_barlow", "simclr", "sup_simclr+classes"])
 def test_a_stopped_and_resumed_run_has_the_same_bits(train, tmp_path, epochs, loss):
     settings = replace(SETTINGS, loss=loss)
     whole, halt = train(settings), StopAfter(epochs)

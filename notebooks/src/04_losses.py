@@ -164,7 +164,8 @@ for name, labels in CASES.items():
 #
 # Four crystals in the plane, two of class ● and two of class ▲, each with two views (filled and open). One crystal of
 # each class is near a stranger and far from its fellow. An arrow is minus the gradient: where the point would go.
-# *Classification* reads the two coordinates as scores of the two classes.
+# *Classification* reads the two coordinates as scores of the two classes. (The registry has both at once,
+# too: with `sup_barlow+classes` the projector gives scores beside its projection, and two losses are added. Not drawn.)
 #
 # **Predict before you run.** Which losses pull the two ● together? Which push apart two crystals of *one* class?
 
@@ -174,8 +175,9 @@ toy_angles = (
     torch.tensor([[15.0, 150.0, 55.0, 255.0], [-5.0, 130.0, 75.0, 275.0]]) * torch.pi / 180
 )  # two views of four
 toy = torch.stack([toy_angles.cos(), toy_angles.sin()], dim=2)  # [2, 4, 2]
+six = [loss for loss in losses.LOSSES.values() if not loss.adds_classes]
 fig, axes = plt.subplots(2, 3, figsize=(9.5, 6.6), layout="constrained", dpi=90)
-for ax, loss in zip(axes.flat, losses.LOSSES.values(), strict=True):
+for ax, loss in zip(axes.flat, six, strict=True):
     points = toy.clone().requires_grad_()
     value = loss.compute(points[0], points[1], toy_labels, 0.5, 1.0)  # τ = 0.5, λ = 1
     value.backward()
@@ -219,7 +221,7 @@ BATCHES = {name: (z1, z2, labels) for name, labels in CASES.items()} | {
     "all labels missing": (z1, z2, [-1] * 4), "two crystals": (z1[:2], z2[:2], [0, 1]),
     "one crystal": (z1[:1], z2[:1], [0]),
 }  # fmt: skip
-pd.DataFrame({key: {name: value_of(loss, *b) for name, b in BATCHES.items()} for key, loss in losses.LOSSES.items()})
+pd.DataFrame({loss.key: {name: value_of(loss, *b) for name, b in BATCHES.items()} for loss in six})
 
 # %% [markdown]
 # **What we see.**
@@ -317,7 +319,7 @@ draw = torch.Generator().manual_seed(1)
 two = torch.arange(12) % 2
 start = functional.normalize(torch.randn(12, 2, generator=draw) + 0.1 * torch.randn(2, 12, 2, generator=draw), dim=2)
 fig, axes = plt.subplots(2, 3, figsize=(9.5, 6.6), layout="constrained", dpi=90)
-for ax, loss in zip(axes.flat, losses.LOSSES.values(), strict=True):
+for ax, loss in zip(axes.flat, six, strict=True):
     end = roll_down(loss, start, two)[-1]
     plots_models.points_on_circle(end.numpy(), two.numpy(), ax, loss.title)
 axes[0, 0].legend(loc="center")
@@ -342,7 +344,7 @@ draw = torch.Generator().manual_seed(0)
 three = torch.arange(24) % 3
 start = torch.randn(24, 8, generator=draw) + 0.3 * torch.randn(2, 24, 8, generator=draw)  # [2, 24, 8]
 history = []
-for loss in losses.LOSSES.values():
+for loss in six:
     road = roll_down(loss, start, three, temperature=0.2, rate=0.02)
     for step in (0, 3, 10, 30, 100, 300):
         spread = sum(class_spread(road[step][0], three.numpy()).values()) / 3

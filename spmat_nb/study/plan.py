@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError, unknown
-from ..settings import AugmentSettings, EncoderSettings, FinetuneSettings, PretrainSettings, studies
+from ..settings import (
+    AugmentSettings,
+    EncoderSettings,
+    FinetuneSettings,
+    PretrainSettings,
+    identity_of,
+    studies,
+)
 
 MADE = ("settings", "arms", "contrasts")  # keys of a file that are not attributes as they stand
 JUDGES = ("test", "val")
@@ -186,10 +193,10 @@ class Cell:
     def encoder_key(self) -> str:
         """A code of everything that decides the encoder before fine-tuning."""
         arm, study = self.arm, self.study
-        own = [arm.start, asdict(arm.encoder), self.seed]
+        own = [arm.start, identity_of(arm.encoder), self.seed]
         if arm.pretrains:
-            own += [asdict(self.pretrain_settings()), arm.pretrain_on or study.data, arm.pretrain_rows, study.max_sites]
-            own += [study.data if study.exclude_formulas else ""]
+            own += [identity_of(self.pretrain_settings()), arm.pretrain_on or study.data, arm.pretrain_rows]
+            own += [study.max_sites, study.data if study.exclude_formulas else ""]
         return code(own)
 
     @cached_property
@@ -197,9 +204,10 @@ class Cell:
         """Name of the record: with a code of all that decides it, so that studies share cells and never mix them up."""
         study = self.study
         folds = None if study.folds is None else asdict(study.folds)
-        own = [self.encoder_key, asdict(self.finetune_settings()), self.arm.labelled, self.fold, folds, study.judge]
+        own: list[Any] = [self.encoder_key, identity_of(self.finetune_settings()), self.arm.labelled]
+        own += [self.fold, folds, study.judge, study.data, study.max_sites, study.seen_sets]
         number = f"{self.seed}" if self.fold is None else f"{self.seed}-{self.fold}"
-        return f"{self.target}-{number}-{code([*own, study.data, study.max_sites, study.seen_sets])}"
+        return f"{self.target}-{number}-{code(own)}"
 
 
 @dataclass(frozen=True)
