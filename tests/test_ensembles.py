@@ -53,7 +53,7 @@ def test_the_errors_of_an_ensemble_are_those_of_its_mean(ensemble, tiny):
     assert row["mae"] == pytest.approx(error.mean(), rel=1e-4)
     assert row["within_1_spread"] == pytest.approx((error <= table[f"{TARGET}.std"]).mean())
     assert row["members_mae"] == pytest.approx(np.mean([m.metrics["test_mae"] for m in ensemble.members]), rel=1e-5)
-    assert row["mae"] <= row["members_mae"] + 1e-9
+    assert row["mae"] <= row["members_mae"] * (1 + 1e-6)  # errors are of single precision
 
 
 def test_a_saved_ensemble_predicts_the_same(ensemble, tiny, tmp_path):
