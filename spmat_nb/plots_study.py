@@ -1,6 +1,7 @@
 """Figures of the study: changes with their intervals, a setting turned up step by step, ranks, a leaderboard."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 LOOKS = {  # of a verdict: colour, marker, and whether the marker is filled
     BETTER: (COLOURS[0], "o", True),
     WORSE: (COLOURS[5], "s", True),
@@ -93,27 +95,41 @@ def intervals_by_target(table: pd.DataFrame, figure: "Figure") -> "Figure":
     return figure
 
 
-def dose(table: pd.DataFrame, values: Mapping[str, float], ax: "Axes", axis: str, log: bool = False) -> "Axes":
-    """Change of the error over a setting that is turned up, with intervals.
+def dose(table: pd.DataFrame, ax: "Axes", axis: str, log: bool = False) -> "Axes":
+    """Change of the error over a setting that is turned up, with intervals; a line for each kind of arm.
 
     Args:
-        table: rows of `study.tables.compare` of one target.
-        values: arm -> its value of the setting; other arms are left out.
+        table: rows of `study.tables.compare` or `compare_pairs` of one target. The first number in the name of an arm
+            is its value of the setting; names that differ in nothing else make a line.
         ax: where to draw.
         axis: name and unit of the setting.
         log: logarithmic axis.
     """
-    own = table[table["arm"].isin(list(values))]
-    own = own.assign(value=own["arm"].map(pd.Series(values))).sort_values("value")
-    ends = [own["change"] - own["low"], own["high"] - own["change"]]
-    ax.errorbar(own["value"], own["change"], yerr=ends, fmt="o-", color=COLOURS[0], capsize=3, lw=1.5, ms=6)
+    for number, (kind, values) in enumerate(dose_series(table["arm"]).items()):
+        own = table[table["arm"].isin(list(values))]
+        own = own.assign(value=own["arm"].map(pd.Series(values))).sort_values("value")
+        ends = [own["change"] - own["low"], own["high"] - own["change"]]
+        look: Any = {"marker": MARKERS[number], "color": COLOURS[number], "capsize": 3, "lw": 1.5, "ms": 6}
+        ax.errorbar(own["value"], own["change"], yerr=ends, label=kind, **look)
     ax.axhline(0, color="black", lw=1, ls="--")
-    first = own.iloc[0]
-    ax.set(xlabel=axis, ylabel=f"change of test MAE\nagainst '{first['reference']}' (%)")
+    first = table.iloc[0]
+    reference = "its reference" if several_references(table) else f"'{first['reference']}'"
+    ax.set(xlabel=axis, ylabel=f"change of test MAE\nagainst {reference} (%)")
     if log:
         ax.set_xscale("log")
     ax.set_title(f"{first['target'].replace('_', ' ')}: {first['seeds']} seeds, {first['crystals']} crystals")
+    ax.legend(frameon=False)
     return ax
+
+
+def dose_series(arms: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Arms whose names differ in their first number alone, with that number, by what they have in common."""
+    series: dict[str, dict[str, float]] = {}
+    for arm in dict.fromkeys(arms):
+        found = NUMBER.search(arm)
+        if found:
+            series.setdefault(f"{arm[: found.start()]}…{arm[found.end() :]}", {})[arm] = float(found[0])
+    return {kind: values for kind, values in series.items() if len(values) > 1}
 
 
 def rank_chart(ranks: pd.DataFrame, ax: "Axes") -> "Axes":

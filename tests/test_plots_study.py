@@ -28,10 +28,20 @@ def test_intervals_say_what_was_told_apart(table):
 
 
 def test_a_dose_is_in_order(table):
-    ax = plots_study.dose(table, {"d": 0.1, "a": 1.0, "b": 0.5}, plt.figure().gca(), "δ (Å)", log=True)
-    line = ax.containers[0].lines[0]
-    assert line.get_xdata().tolist() == [0.1, 0.5, 1.0] and line.get_ydata().tolist() == [-9, 4, -5]
+    names = ["BT, 0.1 Å", "BT, 1.0 Å", "SC, 5 Å", "BT, 0.5 Å"]
+    ax = plots_study.dose(table.assign(arm=names), plt.figure().gca(), "δ (Å)", log=True)
+    (line,) = (bars.lines[0] for bars in ax.containers)
+    assert line.get_xdata().tolist() == [0.1, 0.5, 1.0] and line.get_ydata().tolist() == [-5, -9, 4]
     assert ax.get_xscale() == "log" and ax.get_xlabel() == "δ (Å)"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["BT, … Å"]
+
+
+def test_arms_that_differ_in_a_number_are_a_series():
+    arms = ["from scratch", "A, 10 % wrong", "A, 0 % wrong", "B, 1e-05", "B, 0.0001", "C, 5"]
+    assert plots_study.dose_series(arms) == {
+        "A, … % wrong": {"A, 10 % wrong": 10, "A, 0 % wrong": 0},
+        "B, …": {"B, 1e-05": 1e-5, "B, 0.0001": 1e-4},
+    }
 
 
 def test_ranks():
