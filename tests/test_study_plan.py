@@ -51,6 +51,13 @@ def test_settings_reach_their_place():
     assert not small().arm("from scratch").pretrains
 
 
+def test_a_study_that_confirms_another_begins_with_other_seeds():
+    cells = small(first_seed=2).cells()
+    assert {cell.seed for cell in cells} == {2, 3}
+    assert not {cell.key for cell in cells} & {cell.key for cell in small().cells()}
+    assert {cell.key for cell in small(seeds=4).cells()} > {cell.key for cell in cells}
+
+
 def test_contrasts_are_pairs_of_arms():
     study = small(
         contrasts=[{"arm": "sup_barlow, {label}", "against": "simclr, {label}", "label": ["gap_class", "is_metal"]}]

@@ -357,8 +357,8 @@ for name, value in recorded["machine"].items():
 # PLACEHOLDER_CONCLUSIONS
 #
 # <details><summary><b>Question:</b> "not told apart from classification". Does that prove the paper wrong?</summary>
-# <p>No. The data, the sizes, the epochs and the graphs are others; and a small difference may be hidden in the interval.
-# It says that <i>here</i> whoever wants the gain can have it from the simpler method.</p>
+# <p>No. The data, the sizes, the epochs and the graphs are others; and a small difference may be hidden in the
+# interval. It says that <i>here</i> whoever wants the gain can have it from the simpler method.</p>
 # </details>
 #
 # <details><summary><b>Question:</b> how many seeds would it take to see a change of 2 %?</summary>
@@ -369,19 +369,21 @@ for name, value in recorded["machine"].items():
 # ## Recap
 #
 # - **One run** says little: the seed alone moves the error by more than most reported gains.
-# - **Pairs** share seed, rows and order; the interval covers the luck of seeds *and* of test crystals, formula by formula.
+# - **Pairs** share seed, rows and order; the interval covers the luck of seeds *and* of test crystals, formula by
+#   formula.
 # - **Many looks** are paid for with Holm's correction, and hidden arms still count.
 # - A **control** differs in what the question asks about, and in nothing else.
 # - Any recorded cell **runs again**, here, to the same numbers.
 # - What was **not gained** stands in the same tables.
 #
-# **Try it:** write a study of your own, a YAML of ten lines (docs/study.md), with one contrast that you commit to before
-# the first run. Next: notebook 09, beyond the paper.
+# **Try it:** write a study of your own, a YAML of ten lines (docs/study.md), with one contrast that you commit to
+# before the first run. Next: notebook 09, beyond the paper.
 #
 # ## References
 #
 # - SPMat, the method: arXiv 2504.20112.
-# - The bootstrap: B. Efron, Ann. Stat. 7, 1 (1979). Degrees of freedom: F. E. Satterthwaite, Biometrics Bull. 2, 110 (1946).
+# - The bootstrap: B. Efron, Ann. Stat. 7, 1 (1979). Degrees of freedom: F. E. Satterthwaite, Biometrics Bull. 2, 110
+#   (1946).
 # - Holm's method: S. Holm, Scand. J. Stat. 6, 65 (1979).
 # - Matbench: A. Dunn et al., npj Comput. Mater. 6, 138 (2020); phonons: G. Petretto et al., Sci. Data 5, 180065 (2018).
 # - CGCNN: T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018).

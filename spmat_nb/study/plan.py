@@ -85,7 +85,8 @@ class Study:
         question: that it is to answer, a sentence.
         data: what is fine-tuned and tested on: `teaching`, a file, or a name in the folder of real data.
         targets: one cell each.
-        seeds: how many, from 0 on; a seed draws the noise, the order and the weights, the same in every arm.
+        seeds: how many; a seed draws the noise, the order and the weights, the same in every arm.
+        first_seed: the first of them; a study that confirms another takes seeds that the other has not seen.
         arms: what is compared.
         references: names of the arms that the others are measured against.
         contrasts: pairs of an arm and what it is measured against, planned before the runs.
@@ -103,6 +104,7 @@ class Study:
     arms: tuple[Arm, ...]
     references: tuple[str, ...] = ()
     contrasts: tuple[tuple[str, str], ...] = ()
+    first_seed: int = 0
     max_sites: int | None = None
     folds: Folds | None = None
     judge: str = "test"
@@ -116,7 +118,13 @@ class Study:
             raise SettingsError(
                 f"Study {self.name!r} has two arms called {twice[0]!r}; put what differs into the name."
             )
-        if not re.fullmatch(r"[\w.-]+", self.name) or self.seeds < 1 or not self.targets or not self.arms:
+        if (
+            not re.fullmatch(r"[\w.-]+", self.name)
+            or self.seeds < 1
+            or self.first_seed < 0
+            or not self.targets
+            or not self.arms
+        ):
             raise SettingsError(
                 f"A study needs a name of letters, digits, '.', '_' and '-', a target, an arm and a seed at least, got "
                 f"name {self.name!r}, {len(self.targets)} targets, {len(self.arms)} arms and {self.seeds} seeds."
@@ -152,7 +160,8 @@ class Study:
     def cells(self) -> list["Cell"]:
         """All cells: every arm of a seed before the next seed, so that an unfinished study can be compared."""
         folds = [None] if self.folds is None else list(range(self.folds.count))
-        grid = itertools.product(range(self.seeds), self.arms, self.targets, folds)
+        seeds = range(self.first_seed, self.first_seed + self.seeds)
+        grid = itertools.product(seeds, self.arms, self.targets, folds)
         return [Cell(self, arm, target, seed, fold) for seed, arm, target, fold in grid]
 
     def units(self, cells: Iterable["Cell"] | None = None) -> list["Unit"]:
