@@ -170,7 +170,7 @@ def leaderboard(ours: pd.DataFrame, published: Mapping[str, float], ax: "Axes", 
         ax.text(value, row, f"  {value:.1f}", va="center", fontsize=9)
     ax.set_yticks(rows, [str(name) for name in table.index])
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"MAE over the five official folds ({unit})")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper right")  # the short bars are there
     return ax
 
 

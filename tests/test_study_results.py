@@ -68,6 +68,17 @@ def test_a_report_has_every_table(made):
     assert "better: good -" in text
 
 
+def test_one_seed_tells_nothing_apart(made):
+    one = type(made)(made.study, [record for record in made.records if record["seed"] == 0])
+    table = one.against("from scratch")
+    assert (table["p_holm"] < 0.05).any() and (table["verdict"] == "not told apart").all()
+
+
+def test_published_errors_stand_below_ours():
+    text = report(made_results(targets=["density"], published={"AB-Net": 28.8}))
+    assert "| AB-Net (published) | 28.8 |" in text
+
+
 def test_a_study_that_is_not_finished_says_so(made):
     some = type(made)(made.study, made.records[:6])
     assert some.finished == "6 of 24 cells, 1 of 4 seeds"

@@ -3,8 +3,9 @@
 
 from pathlib import Path
 
-from spmat_nb.study.pages import bullets, report
+from spmat_nb.study.pages import bullets, errors, report
 from spmat_nb.study.results import Results, result_names, results
+from spmat_nb.study.statistics import OPEN
 from spmat_nb.study.words import markdown, markdown_pairs, sentences
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +18,7 @@ seed by seed on the same test crystals, with its 95 % interval over seeds and fo
 change after Holm's correction for the whole table. †: the surrogate label is a function of the target, so the guide
 knows about it. Everything on the teaching set is about toy labels.
 """
-SHOWN = {"mp33k": "", "teaching": "masks only"}  # in the README: the study, and which of its arms are left to the page
+SHOWN = {"mp33k": "", "teaching": "masks only", "phonons": ""}  # in the README: a study, and arms left to the page
 
 
 def page() -> str:
@@ -31,11 +32,14 @@ def section(own: Results, hidden: str) -> str:
     """One study in the README: changes against scratch, and what the planned contrasts told apart."""
     table, contrasts = own.against(own.study.references[0]), own.contrasts()
     arms = [arm for arm in dict.fromkeys(table["arm"]) if not hidden or hidden not in arm]
-    told = contrasts[contrasts["verdict"] != "not told apart"]
     parts = [f"**{own.study.name}**: {own.study.question} {own.finished}."]
-    parts += [markdown(table, arms), *bullets(sentences(table))]
-    parts += [f"Of {len(contrasts)} planned contrasts, told apart: {len(told)}."]
-    return "\n\n".join([*parts, *([markdown_pairs(told)] if len(told) else [])])
+    parts += [errors(own)] if own.study.published else [markdown(table, arms)]
+    parts += [*bullets(sentences(table))]
+    if len(contrasts):
+        told = contrasts[contrasts["verdict"] != OPEN]
+        parts += [f"Of {len(contrasts)} planned contrasts, told apart: {len(told)}."]
+        parts += [markdown_pairs(told)] if len(told) else []
+    return "\n\n".join(parts)
 
 
 def block() -> str:

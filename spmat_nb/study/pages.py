@@ -71,7 +71,11 @@ def errors(results: Results) -> str:
     cells = {(row["arm"], row["target"]): level(row) for row in table.to_dict("records")}
     medians = table.groupby("target", sort=False)["median_mae"].mean().to_dict()
     cells |= {("the median of the training rows", str(target)): f"{value:.4g}" for target, value in medians.items()}
-    return table_of("arm", [*results.arms, "the median of the training rows"], results.targets, cells, title_of)
+    rows = [*results.arms, "the median of the training rows"]
+    for name, value in results.study.published:
+        rows.append(f"{name} (published)")
+        cells[rows[-1], results.targets[0]] = f"{value:g}"
+    return table_of("arm", rows, results.targets, cells, title_of)
 
 
 def level(row: Mapping[Any, Any]) -> str:

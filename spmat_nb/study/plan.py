@@ -20,7 +20,7 @@ from ..settings import (
     studies,
 )
 
-MADE = ("settings", "arms", "contrasts")  # keys of a file that are not attributes as they stand
+MADE = ("settings", "arms", "contrasts", "published")  # keys of a file that are not attributes as they stand
 JUDGES = ("test", "val")
 
 
@@ -86,6 +86,7 @@ class Study:
         data: what is fine-tuned and tested on: `teaching`, a file, or a name in the folder of real data.
         targets: one cell each.
         seeds: how many; a seed draws the noise, the order and the weights, the same in every arm.
+        published: errors of other people's models on the same folds, by name, for comparison.
         first_seed: the first of them; a study that confirms another takes seeds that the other has not seen.
         arms: what is compared.
         references: names of the arms that the others are measured against.
@@ -104,6 +105,7 @@ class Study:
     arms: tuple[Arm, ...]
     references: tuple[str, ...] = ()
     contrasts: tuple[tuple[str, str], ...] = ()
+    published: tuple[tuple[str, float], ...] = ()
     first_seed: int = 0
     max_sites: int | None = None
     folds: Folds | None = None
@@ -284,6 +286,7 @@ def make_study(values: Any) -> Study:
     shared = values.get("settings") or {}
     arms = tuple(arm for one in values["arms"] for arm in expand({**shared, **one}))
     rest: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key not in MADE}
+    rest["published"] = tuple((values.get("published") or {}).items())
     rest["contrasts"] = tuple(pair for one in values.get("contrasts") or () for pair in expand_contrast(one))
     if rest.get("folds") is not None:
         rest["folds"] = Folds(**rest["folds"])

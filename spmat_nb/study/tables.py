@@ -82,8 +82,8 @@ def rank_table(records: Records) -> pd.DataFrame:
 
 
 def verdict(row: "pd.Series") -> str:
-    """In words what an interval says."""
-    if row["p_holm"] < 0.05:
+    """In words what an interval says; with a single seed it covers the crystals alone and says nothing."""
+    if row["p_holm"] < 0.05 and row["seeds"] > 1:
         return BETTER if row["change"] < 0 else WORSE
     return OPEN
 

@@ -27,9 +27,10 @@ def _sentence(target: object, rows: pd.DataFrame) -> str:
     if len(open_ones):
         count = f"{len(open_ones)} of {len(rows)} {'pairs' if pairs else 'arms'}"
         parts.append(f"{OPEN}: {count} (a change of {open_ones['detectable'].median():.1f} % would have been)")
-    said = "; ".join(part for part in parts if part)
+    said = "; ".join(part for part in parts if part) if first["seeds"] > 1 else "one seed tells nothing apart"
     against = "pair by pair" if pairs else f"against '{references[0]}'"
-    return f"{title}, {against} ({first['seeds']} seeds, {first['crystals']} crystals): {said}."
+    seeds = f"{first['seeds']} seed{'s' if first['seeds'] > 1 else ''}"
+    return f"{title}, {against} ({seeds}, {first['crystals']} crystals): {said}."
 
 
 def _arms(rows: pd.DataFrame, verdict: str, pairs: bool) -> str:
