@@ -123,7 +123,43 @@ def _run_controls() -> dict[str, ipywidgets.Widget]:
     }
 
 
-class GndnSlider(StateView):
+class PictureView(StateView):
+    """Controls of the fields of a state, a picture of it and what it says in words.
+
+    Attributes:
+        controls: by field.
+        plot: the picture.
+        message: the words, or what was wrong.
+    """
+
+    controls: dict[str, ipywidgets.Widget]
+    plot: ipywidgets.Image
+    message: ipywidgets.HTML
+
+    def begin(self) -> None:
+        """Show the state, and follow it from now on."""
+        self.refresh()
+        self.connect(self.controls)
+        self.state.listeners.append(self.refresh)
+
+    def complain(self, sentence: str) -> None:
+        """Say in the widget what was wrong."""
+        self.message.value = words(sentence)
+
+    def offer(self) -> None:
+        """Renew what lists hold, where that depends on the state."""
+
+    def refresh(self) -> None:
+        """Show the state as it is now."""
+        with self.following():
+            self.offer()
+            for field, control in self.controls.items():
+                follow(control, getattr(self.state, field))
+            self.plot.value = to_png(self.state.static_figure())
+            self.message.value = words(self.state.message)
+
+
+class GndnSlider(PictureView):
     """What GNDN does to the edges of one crystal: lengths before and after, and the change of each edge.
 
     Args:
@@ -148,25 +184,11 @@ class GndnSlider(StateView):
         self.plot, self.message = picture(), text()
         row = ipywidgets.HBox([*self.controls.values(), self.again], layout={"flex_flow": "row wrap"})
         super().__init__(state, "gndn", [row, self.plot, self.message])
-        self.refresh()
-        self.connect(self.controls)
+        self.begin()
         self.again.on_click(lambda button: self.state.choose(seed=self.state.seed + 1))
-        state.listeners.append(self.refresh)
-
-    def complain(self, sentence: str) -> None:
-        """Say in the widget what was wrong."""
-        self.message.value = words(sentence)
-
-    def refresh(self) -> None:
-        """Show the state as it is now."""
-        with self.following():
-            for field, control in self.controls.items():
-                follow(control, getattr(self.state, field))
-            self.plot.value = to_png(self.state.static_figure())
-            self.message.value = words(self.state.message)
 
 
-class StudyExplorer(StateView):
+class StudyExplorer(PictureView):
     """Pick a study, a target, a reference and arms; see their changes with intervals, and what they say in words.
 
     Args:
@@ -188,21 +210,11 @@ class StudyExplorer(StateView):
         right = ipywidgets.VBox([self.plot, self.message], layout={"flex": "1 1 520px", "min_width": "0"})
         row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
         super().__init__(state, "study", [row])
-        self.refresh()
-        self.connect(self.controls)
-        state.listeners.append(self.refresh)
+        self.begin()
 
-    def complain(self, sentence: str) -> None:
-        """Say in the widget what was wrong."""
-        self.message.value = words(sentence)
-
-    def refresh(self) -> None:
-        """Show the state as it is now."""
-        with self.following():
-            for field, control in self.controls.items():
-                options = list(self.state.options(field).items())
-                if list(control.options) != options:
-                    control.options = options
-                follow(control, getattr(self.state, field))
-            self.plot.value = to_png(self.state.static_figure())
-            self.message.value = words(self.state.message)
+    def offer(self) -> None:
+        """Show what each field may be now."""
+        for field, control in self.controls.items():
+            options = list(self.state.options(field).items())
+            if list(control.options) != options:
+                control.options = options
