@@ -150,6 +150,10 @@ def test_folds_test_every_crystal_once(values, tmp_path):
     first, second, _ = gather(study, tmp_path)
     with pytest.raises(InputError, match="has all 2 folds"):
         errors_of([first, {**second, "seed": 1}], "density")
+    with pytest.raises(InputError, match="all folds yet"):
+        levels([first, {**second, "seed": 1}])
+    records = [*gather(study, tmp_path), {**first, "seed": 1}]
+    assert levels(records)["count"].tolist() == [1] and rank_table(records)["rows"].tolist() == [1]
 
 
 def test_official_folds_are_scikit_learns():

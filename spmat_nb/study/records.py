@@ -142,6 +142,17 @@ def row_of(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def whole_seeds(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str, int], list[dict[str, Any]]]:
+    """Records by target, arm and seed, in the order of the folds; without seeds that lack a fold which others have."""
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    folds: dict[str, set[int | None]] = {}
+    for one in records:
+        groups.setdefault((one["target"], one["arm"], one["seed"]), []).append(one)
+        folds.setdefault(one["target"], set()).add(one["fold"])
+    whole = {key: group for key, group in groups.items() if len(group) == len(folds[key[0]])}
+    return {key: sorted(group, key=lambda one: one["fold"] or 0) for key, group in whole.items()}
+
+
 def errors_of(records: Iterable[dict[str, Any]], target: str) -> Errors:
     """The errors of all arms on a target; the folds of a seed are put together, and a seed without all is left out.
 
@@ -151,13 +162,9 @@ def errors_of(records: Iterable[dict[str, Any]], target: str) -> Errors:
     own = [one for one in records if one["target"] == target]
     if not own:
         raise InputError(f"There is no record of the target {target!r}.")
-    folds = {one["fold"] for one in own}
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for one in own:
-        groups.setdefault((one["arm"], one["seed"]), []).append(one)
-    whole = {key: sorted(g, key=lambda one: one["fold"] or 0) for key, g in groups.items() if len(g) == len(folds)}
+    whole = {key[1:]: group for key, group in whole_seeds(own).items()}
     if not whole:
-        raise InputError(f"No seed of any arm has all {len(folds)} folds of {target!r} yet.")
+        raise InputError(f"No seed of any arm has all {len({one['fold'] for one in own})} folds of {target!r} yet.")
     arms: dict[str, list[list[float]]] = {}
     seeds: dict[str, list[int]] = {}
     for (arm, seed), group in whole.items():

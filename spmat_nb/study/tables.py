@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .records import Errors, errors_of, frame
+from ..errors import InputError
+from .records import Errors, errors_of, frame, whole_seeds
 from .statistics import BETTER, OPEN, WORSE, holm, paired_change, ranks
 
 Records = Sequence[dict[str, Any]]
@@ -70,15 +71,26 @@ def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict
 
 
 def levels(records: Records) -> pd.DataFrame:
-    """MAE of every arm and target: mean, std and number of seeds, and of the median predictor; folds are averaged."""
-    table = frame(records).groupby(["target", "arm", "seed"], sort=False)[["mae", "median_mae"]].mean()
+    """MAE of every arm and target: mean, std and number of seeds, and of the median predictor.
+
+    Folds are averaged; a seed that lacks one is left out.
+    """
+    table = _whole_frame(records).groupby(["target", "arm", "seed"], sort=False)[["mae", "median_mae"]].mean()
     grouped = table.groupby(level=["target", "arm"], sort=False)
     return grouped["mae"].agg(["mean", "std", "count"]).join(grouped["median_mae"].mean())
 
 
+def _whole_frame(records: Records) -> pd.DataFrame:
+    """`frame` of the seeds that have all folds."""
+    whole = [one for group in whole_seeds(records).values() for one in group]
+    if not whole:
+        raise InputError("No seed of any arm has all folds yet.")
+    return frame(whole)
+
+
 def rank_table(records: Records) -> pd.DataFrame:
     """Mean rank of each arm over targets and seeds."""
-    return ranks(frame(records).pivot_table("mae", ["target", "seed"], "arm", sort=False))
+    return ranks(_whole_frame(records).pivot_table("mae", ["target", "seed"], "arm", sort=False))
 
 
 def verdict(row: "pd.Series") -> str:
