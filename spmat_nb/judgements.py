@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from .diagnostics import Embeddings, class_spread, dimension_std, double, effective_rank, relative_spread
-from .losses import LOSSES
+from .losses import LOSSES, base_loss
 from .settings import PretrainSettings
 from .vocabulary import MISSING
 
@@ -40,16 +40,12 @@ PUSH = {
     "sup_simclr": ("lower the temperature", "temperature"),
     "simclr": ("lower the temperature", "temperature"),
     "barlow": ("use larger batches", "batch_size"),
-    "sup_barlow+classes": ("raise lambda", "balance"),
-    "sup_simclr+classes": ("lower the temperature", "temperature"),
 }
 CALM = {
     "sup_barlow": ("lower lambda", "balance"),
     "barlow_samples": ("lower lambda", "balance"),
     "sup_simclr": ("raise the temperature", "temperature"),
     "simclr": ("raise the temperature", "temperature"),
-    "sup_barlow+classes": ("lower lambda", "balance"),
-    "sup_simclr+classes": ("raise the temperature", "temperature"),
 }
 
 MORE_NOISE = "more noise (mask_atoms, mask_edges, delta)"
@@ -99,9 +95,10 @@ def judge_embeddings(
 
 def _cure(first: str, knobs: dict[str, tuple[str, str]], settings: PretrainSettings | None) -> str:
     """The first advice, and the one for the run's loss with the present value, if it has such a knob."""
-    if settings is None or settings.loss not in knobs:
+    loss = base_loss(settings.loss) if settings else None
+    if settings is None or loss not in knobs:
         return first
-    words, name = knobs[settings.loss]
+    words, name = knobs[loss]
     return f"{first} or {words} (now {getattr(settings, name):g})"
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from .errors import TrainingError, unknown
 from .vocabulary import MISSING
 
+WITH_CLASSES = "+classes"  # after the key of a loss: plain classification of the same label is added
 FEATURE_BALANCE = 0.0051  # of the feature-wise Barlow Twins loss (Crystal Twins)
 LEAST_TEMPERATURE = 1e-6  # below it the cosines over tau leave what single precision can tell apart
 
@@ -193,9 +194,14 @@ class Loss:
         return value + classification(z1[:, -classes:], z2[:, -classes:], labels)
 
 
+def base_loss(key: str) -> str:
+    """Key of the loss that compares the projections: what holds for it holds with classes beside it."""
+    return key.removesuffix(WITH_CLASSES)
+
+
 def with_classes(loss: Loss) -> Loss:
     """The loss and plain classification of the same label together."""
-    return replace(loss, key=f"{loss.key}+classes", title=f"{loss.title} and classes", adds_classes=True)
+    return replace(loss, key=f"{loss.key}{WITH_CLASSES}", title=f"{loss.title} and classes", adds_classes=True)
 
 
 SUPERVISED = (

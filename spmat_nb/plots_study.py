@@ -9,7 +9,7 @@ import pandas as pd
 
 from .plots import GREY, MARKERS
 from .study.statistics import BETTER, OPEN, WORSE
-from .study.words import pair_name
+from .study.words import pair_name, several_references
 from .vocabulary import COLOURS
 
 if TYPE_CHECKING:
@@ -46,11 +46,9 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = T
     single = [(value, row) for row, each in zip(rows, table["each"], strict=True) for value in each]
     ax.plot(*zip(*single, strict=True), "|", color="#999999", ms=9, zorder=1, label=f"one seed ({len(single)})")
     ax.axvline(0, color="black", lw=1, ls="--")
-    first, names = table.iloc[0], row_names(table)
-    ax.set_yticks(rows, names)
-    reference = "its reference" if several_references(table) else f"'{first['reference']}'"
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"change of test MAE against {reference} (%)")
-    ax.set_title(title or f"{first['target'].replace('_', ' ')}: {first['seeds']} seeds, {first['crystals']} crystals")
+    ax.set_yticks(rows, row_names(table))
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"change of test MAE against {reference_name(table)} (%)")
+    ax.set_title(title or heading(table))
     ax.grid(axis="y", color="#EEEEEE", lw=0.8)
     ax.set_axisbelow(True)
     if legend:
@@ -66,29 +64,33 @@ def row_names(table: pd.DataFrame) -> list[str]:
     return [str(arm) for arm in table["arm"]]
 
 
-def several_references(table: pd.DataFrame) -> bool:
-    """Whether the rows are measured against different arms."""
-    return len(set(table["reference"])) > 1
+def reference_name(table: pd.DataFrame) -> str:
+    """What the rows are measured against, as the name of an axis has it."""
+    return "its reference" if several_references(table) else f"'{table['reference'].iloc[0]}'"
+
+
+def heading(table: pd.DataFrame, between: str = ": ") -> str:
+    """Target, seeds and crystals of the rows of one target; some arms may have fewer seeds."""
+    target = table["target"].iloc[0].replace("_", " ")
+    return f"{target}{between}{table['seeds'].max()} seeds, {table['crystals'].max()} crystals"
 
 
 def intervals_by_target(table: pd.DataFrame, figure: "Figure") -> "Figure":
-    """`intervals` of every target side by side, with the same rows and one legend.
+    """`intervals` of every target side by side with one legend; names of rows once where all targets have the same.
 
     Args:
         table: of `study.tables.compare` or `compare_pairs`.
         figure: empty.
     """
-    targets = list(dict.fromkeys(table["target"]))
-    panels = np.atleast_1d(figure.subplots(1, len(targets), sharey=True))
-    for ax, target in zip(panels, targets, strict=True):
-        own = table[table["target"] == target].reset_index(drop=True)
-        title = f"{target.replace('_', ' ')}\n{own['seeds'].max()} seeds, {own['crystals'].max()} crystals"
-        intervals(own, ax, title, legend=False)
-        ax.set_xlabel(ax.get_xlabel() if ax is panels[len(panels) // 2] else "")
-    handles = {label: handle for ax in panels for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    parts = [own.reset_index(drop=True) for _, own in table.groupby("target", sort=False)]
+    same = all(row_names(own) == row_names(parts[0]) for own in parts)  # not so where some runs are still to come
+    panels = np.atleast_1d(figure.subplots(1, len(parts), sharey=same))
     kinds: dict[str, Any] = {}
-    for label, handle in handles.items():
-        kinds.setdefault(label.rpartition(" (")[0], handle)
+    for ax, own in zip(panels, parts, strict=True):
+        intervals(own, ax, heading(own, "\n"), legend=False)
+        ax.set_xlabel(ax.get_xlabel() if ax is panels[len(panels) // 2] else "")
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            kinds.setdefault(label.rpartition(" (")[0], handle)
     counts = table["verdict"].value_counts().to_dict() | {"one seed": sum(map(len, table["each"]))}
     named = {kind: f"{kind} ({counts[kind]})" for kind in (*LOOKS, "one seed") if kind in kinds}
     figure.legend([kinds[kind] for kind in named], list(named.values()), loc="outside lower left", ncols=4)
@@ -112,12 +114,10 @@ def dose(table: pd.DataFrame, ax: "Axes", axis: str, log: bool = False) -> "Axes
         look: Any = {"marker": MARKERS[number], "color": COLOURS[number], "capsize": 3, "lw": 1.5, "ms": 6}
         ax.errorbar(own["value"], own["change"], yerr=ends, label=kind, **look)
     ax.axhline(0, color="black", lw=1, ls="--")
-    first = table.iloc[0]
-    reference = "its reference" if several_references(table) else f"'{first['reference']}'"
-    ax.set(xlabel=axis, ylabel=f"change of test MAE\nagainst {reference} (%)")
+    ax.set(xlabel=axis, ylabel=f"change of test MAE\nagainst {reference_name(table)} (%)")
     if log:
         ax.set_xscale("log")
-    ax.set_title(f"{first['target'].replace('_', ' ')}: {first['seeds']} seeds, {first['crystals']} crystals")
+    ax.set_title(heading(table))
     ax.legend(frameon=False)
     return ax
 

@@ -24,7 +24,7 @@ from .graphs import GraphSet, build_graphs
 from .judgements import Finding, judge_history
 from .labels import label_classes
 from .layers import TwoViews
-from .losses import Loss, accurate, get_loss
+from .losses import Loss, accurate, base_loss, get_loss
 from .models import Pretrained, check_count, check_graphs, describe, formula_codes, random_encoder
 from .progress import Progress
 from .sampling import paired_batches, shuffled_batches, split_evenly
@@ -47,7 +47,7 @@ from .vocabulary import MISSING
 
 VALIDATION_EPOCH = -1  # in the key of the views of the validation crystals: the same ones every epoch
 SHOWN = ("loss", "val_loss", "effective_rank", "knn_purity")
-ADVICE = {key: ", or a higher temperature." for key in ("simclr", "sup_simclr", "sup_simclr+classes")}
+ADVICE = {key: ", or a higher temperature." for key in ("simclr", "sup_simclr")}
 
 
 def pretrain(
@@ -225,13 +225,14 @@ def train_epoch(job: Job, optimiser: torch.optim.Optimizer, epoch: int, stop: Ev
     """
     settings = job.settings
     batches = epoch_batches(job, epoch)
+    advice = "Try a tenth of it" + ADVICE.get(base_loss(job.loss.key), ".")
     total, start = 0.0, time.perf_counter()
     for step, index in enumerate(batches, start=epoch * len(batches)):
         check_stop(stop)
         warmup = round(settings.warmup * len(batches))
         set_rates(optimiser, rate_factor(step, settings.epochs * len(batches), warmup, settings.schedule))
         value = view_loss(job, index, epoch)
-        step_or_explain(value, optimiser, settings.clip, epoch, "Try a tenth of it" + ADVICE.get(job.loss.key, "."))
+        step_or_explain(value, optimiser, settings.clip, epoch, advice)
         total += value.item() * len(index)
     return {
         "epoch": epoch + 1,

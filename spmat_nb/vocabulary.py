@@ -75,8 +75,13 @@ def get_target(key: str, table: pd.DataFrame | None = None) -> Target:
         return TARGETS[key]
     columns = [] if table is None else numeric_columns(table)
     if key in columns:
-        return Target(key, key, "", "a column of the data")
+        return recorded_target(key)
     raise unknown("target", key, dict.fromkeys([*TARGETS, *columns]))
+
+
+def recorded_target(key: str) -> Target:
+    """The target of a key that a run has used, of `TARGETS` or a column of data that need not be at hand."""
+    return TARGETS.get(key) or Target(key, key, "", "a column of the data")
 
 
 def chemical_family(numbers: Sequence[int]) -> str:

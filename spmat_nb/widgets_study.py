@@ -10,7 +10,7 @@ from .plots_live import new_figure
 from .plots_study import intervals
 from .study.results import Results
 from .study.words import sentences
-from .vocabulary import get_target
+from .vocabulary import recorded_target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ class StudyChoice:
             "arms": [arm for arm in own.arms if arm != self.reference],
         }
         if field == "target":
-            return {get_target(key, pd.DataFrame({key: [0.0]})).title: key for key in found[field]}
+            return {recorded_target(key).title: key for key in found[field]}
         return {key: key for key in found[field]}
 
     def choose(self, **values: Any) -> None:

@@ -73,6 +73,13 @@ def test_targets_stand_side_by_side_with_one_legend(table):
     assert legend == ["better (2)", "worse (1)", "not told apart (5)", "one seed (16)"]
 
 
+def test_targets_with_other_rows_have_names_of_their_own(table):
+    both = pd.concat([table, table.assign(target="density")[1:]])
+    first, second = plots_study.intervals_by_target(both, plt.figure()).axes
+    names = [[label.get_text() for label in ax.get_yticklabels()] for ax in (first, second)]
+    assert names == [["a", "b", "c", "d"], ["b", "c", "d"]]
+
+
 def test_pairs_name_both_arms(table):
     pairs = table.assign(reference=["x", "x", "y", "y"])
     ax = plots_study.intervals(pairs, plt.figure().gca())

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Write docs/results.md and the results of the README from the records of the studies, and from nothing else."""
 
+from functools import cache
 from pathlib import Path
 
 from spmat_nb.study.pages import bullets, errors, report
@@ -21,11 +22,17 @@ knows about it. Everything on the teaching set is about toy labels.
 SHOWN = {"mp33k": "", "teaching": "masks only", "phonons": ""}  # in the README: a study, and arms left to the page
 
 
+@cache
+def loaded(name: str) -> Results:
+    """The results of a study, read and worked out once for both pages."""
+    return results(name)
+
+
 def page() -> str:
     """The text of docs/results.md."""
     names = result_names()
-    links = "\n".join(f"- [{name}](#{name}): {results(name).study.question}" for name in names)
-    return "\n".join([HEAD, links, "", *(report(results(name)) for name in names)])
+    links = "\n".join(f"- [{name}](#{name}): {loaded(name).study.question}" for name in names)
+    return "\n".join([HEAD, links, "", *(report(loaded(name)) for name in names)])
 
 
 def section(own: Results, hidden: str) -> str:
@@ -44,7 +51,7 @@ def section(own: Results, hidden: str) -> str:
 
 def block() -> str:
     """The results of the README."""
-    return "\n\n".join(section(results(name), hidden) for name, hidden in SHOWN.items()) + "\n"
+    return "\n\n".join(section(loaded(name), hidden) for name, hidden in SHOWN.items()) + "\n"
 
 
 def readme() -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..vocabulary import get_target
+from ..vocabulary import recorded_target
 from .results import Results
 from .words import markdown, markdown_pairs, sentences, table_of
 
@@ -61,7 +61,7 @@ def threads_of(count: int) -> str:
 
 def title_of(target: str) -> str:
     """The name of a target with its unit, as heads of tables have it."""
-    kind = get_target(target, pd.DataFrame({target: [0.0]}))
+    kind = recorded_target(target)
     return f"{kind.title.lower()} ({kind.unit})" if kind.unit else kind.title.lower()
 
 

@@ -1,5 +1,6 @@
 """What a study that comes with the project has found: its plan with the records of its finished runs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +25,7 @@ class Results:
 
     study: Study
     records: list[dict[str, Any]] = field(repr=False)
+    _tables: dict[str | None, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"{self.study.name}: {self.study.question} {self.finished}"
@@ -45,10 +47,6 @@ class Results:
         done = {one["arm"] for one in self.records}
         return [arm.name for arm in self.study.arms if arm.name in done]
 
-    @cached_property
-    def _tables(self) -> dict[str, pd.DataFrame]:
-        return {}
-
     def cell(self, title: str) -> tuple[Cell, dict[str, Any]]:
         """A cell of the study by its title, `"ARM | TARGET | seed N"`, and its record.
 
@@ -69,13 +67,16 @@ class Results:
         """
         if reference not in self.arms:
             raise unknown("arm", reference, self.arms)
-        if reference not in self._tables:
-            self._tables[reference] = compare(self.records, reference)
-        return self._tables[reference].copy()
+        return self._once(reference, lambda: compare(self.records, reference))
 
     def contrasts(self) -> pd.DataFrame:
         """The pairs that the plan names, as `tables.compare_pairs`: a correction for these alone."""
-        return compare_pairs(self.records, self.study.contrasts)
+        return self._once(None, lambda: compare_pairs(self.records, self.study.contrasts))
+
+    def _once(self, key: str | None, work_out: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        if key not in self._tables:
+            self._tables[key] = work_out()
+        return self._tables[key].copy()
 
     def levels(self) -> pd.DataFrame:
         """MAE of every arm and target, as `tables.levels`."""

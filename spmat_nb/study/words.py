@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..vocabulary import get_target
+from ..vocabulary import recorded_target
 from .statistics import BETTER, OPEN, WORSE
 
 
@@ -19,16 +19,15 @@ def sentences(table: pd.DataFrame) -> list[str]:
 
 
 def _sentence(target: object, rows: pd.DataFrame) -> str:
-    first, references = rows.iloc[0], sorted(set(rows["reference"]))
-    pairs = len(references) > 1
-    title = get_target(str(target), pd.DataFrame({str(target): [0.0]})).title
+    first, pairs = rows.iloc[0], several_references(rows)
+    title = recorded_target(str(target)).title
     parts = [_arms(rows, verdict, pairs) for verdict in (BETTER, WORSE)]
     open_ones = rows[rows["verdict"] == OPEN]
     if len(open_ones):
         count = f"{len(open_ones)} of {len(rows)} {'pairs' if pairs else 'arms'}"
         parts.append(f"{OPEN}: {count} (a change of {open_ones['detectable'].median():.1f} % would have been)")
     said = "; ".join(part for part in parts if part) if first["seeds"] > 1 else "one seed tells nothing apart"
-    against = "pair by pair" if pairs else f"against '{references[0]}'"
+    against = "pair by pair" if pairs else f"against '{first['reference']}'"
     seeds = f"{first['seeds']} seed{'s' if first['seeds'] > 1 else ''}"
     return f"{title}, {against} ({seeds}, {first['crystals']} crystals): {said}."
 
@@ -40,6 +39,11 @@ def _arms(rows: pd.DataFrame, verdict: str, pairs: bool) -> str:
         for row in own.to_dict("records")
     ]
     return f"{verdict}: {', '.join(named)}" if named else ""
+
+
+def several_references(table: pd.DataFrame) -> bool:
+    """Whether the rows are measured against different arms."""
+    return len(set(table["reference"])) > 1
 
 
 def pair_name(row: Mapping[Any, Any], between: str = " against ") -> str:
@@ -85,7 +89,7 @@ def table_of(
 
 def short_title(target: str) -> str:
     """The name of a target within a sentence or a table."""
-    return get_target(target, pd.DataFrame({target: [0.0]})).title.lower()
+    return recorded_target(target).title.lower()
 
 
 def _cell(row: Mapping[Any, Any], bold: bool) -> str:
