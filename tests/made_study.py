@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spmat_nb.study.plan import make_study
+from spmat_nb.study.declared import make_study
 from spmat_nb.study.results import Results
 
 CRYSTALS = 200

@@ -5,7 +5,7 @@ import pytest
 from answers import assert_names, function
 
 from spmat_nb.checks.study import ARM, CONTROLS, P, check_controls, check_holm, check_redraw
-from spmat_nb.study.plan import read_study
+from spmat_nb.study.declared import read_study
 from spmat_nb.study.statistics import holm
 
 

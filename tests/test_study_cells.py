@@ -16,7 +16,8 @@ from spmat_nb.study.cells import pending, record_path, rerun, run_study
 from spmat_nb.study.claims import Claim
 from spmat_nb.study.command import differences
 from spmat_nb.study.data import crystals_of, fold_rows, join, parted, seen_formulas, source, to_pretrain_on
-from spmat_nb.study.plan import Folds, code, make_study
+from spmat_nb.study.declared import make_study
+from spmat_nb.study.plan import Folds, code
 from spmat_nb.study.records import check_same_data, errors_of, frame, gather, pack, read_packed, restore
 from spmat_nb.study.tables import compare, families, levels, rank_table
 

@@ -7,7 +7,7 @@ import yaml
 from spmat_nb.checkpoints import from_dict
 from spmat_nb.errors import SettingsError
 from spmat_nb.settings import EncoderSettings, FinetuneSettings, PretrainSettings
-from spmat_nb.study.plan import make_study, read_study
+from spmat_nb.study.declared import make_study, read_study
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "studies").glob("*.yml"))

@@ -9,8 +9,8 @@ import pytest
 from made_study import PLAN, made_record, made_results
 
 from spmat_nb.errors import SettingsError
+from spmat_nb.study.declared import read_study, study_names
 from spmat_nb.study.pages import report
-from spmat_nb.study.plan import read_study, study_names
 from spmat_nb.study.records import pack
 from spmat_nb.study.results import result_names, results
 

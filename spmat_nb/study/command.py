@@ -14,7 +14,8 @@ from ..settings import study_records
 from .cells import pending, record_path, rerun, run_study
 from .costs import Costs
 from .data import seen_formulas
-from .plan import Cell, Study, read_study
+from .declared import read_study
+from .plan import Cell, Study
 from .records import gather, pack, read_packed, restore
 from .tables import compare_pairs, families, levels, rank_table
 

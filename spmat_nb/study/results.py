@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..errors import unknown
 from ..settings import study_records
-from .plan import Cell, Study, read_study
+from .declared import read_study
+from .plan import Cell, Study
 from .records import Errors, errors_of, read_packed
 from .tables import compare, compare_pairs, levels, rank_table
 
