@@ -19,7 +19,7 @@ from spmat_nb.study.data import crystals_of, fold_rows, join, parted, seen_formu
 from spmat_nb.study.declared import make_study
 from spmat_nb.study.plan import Folds, code
 from spmat_nb.study.records import check_same_data, errors_of, frame, gather, pack, read_packed, restore
-from spmat_nb.study.tables import compare, families, levels, rank_table
+from spmat_nb.study.tables import compare, levels, rank_table
 
 SIZES = {"encoder.node_features": 8, "encoder.convolutions": 1, "encoder.hidden": 8, "encoder.projection": 8}
 ARMS = [
@@ -95,7 +95,7 @@ def test_seeds_and_arms_differ_but_rows_do_not(done):
 def test_tables(done):
     study, folder = done
     records = gather(study, folder)
-    table = families(records, study.references)["from scratch"]
+    table = compare(records, "from scratch")
     assert list(table["arm"]) == ["SPMat-BT", "random, frozen"] * 2 and set(table["seeds"]) == {2}
     assert (table["low"] <= table["change"]).all() and (table["change"] <= table["high"]).all()
     assert (table["p_holm"] >= table["p"]).all() and set(table["verdict"]) <= {"better", "worse", "not told apart"}
@@ -268,7 +268,9 @@ def test_commands(config, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.split("\n\n")[-1])["records"] == 1
     assert main(start) == 0
     said = capsys.readouterr().out
-    assert "Change against 'from scratch'" in said and "Ranks" in said
+    page, _, result = said.rpartition("\n\n")
+    assert "Change against *from scratch*" in page and "Ranks" in page
+    assert (tmp_path / "out" / f"{json.loads(result)['study']}.md").read_text().strip() == page.strip()
     assert main([*start, "--check", "--cell", "SPMat-BT | density | seed 1"]) == 0
     assert json.loads(capsys.readouterr().out)["checked"][0]["equal"]
     assert main([*start, "--pack", str(tmp_path / "packed.jsonl")]) == 0

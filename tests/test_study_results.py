@@ -85,6 +85,14 @@ def test_a_study_that_is_not_finished_says_so(made):
     assert "± " not in report(some).split("Change against")[0], "no spread over one seed"
 
 
+def test_a_page_of_scattered_cells_says_what_is_missing(made):
+    first, other = made.records[0], next(one for one in made.records if one["arm"] != made.records[0]["arm"])
+    folds = [first | {"fold": 0}, other | {"fold": 1}]
+    assert report(type(made)(made.study, folds)).endswith("No seed of any arm has all folds yet.\n")
+    no_reference = [one for one in made.records if one["arm"] not in made.study.references]
+    assert "Change against" not in report(type(made)(made.study, no_reference))
+
+
 def test_records_without_a_place_in_the_plan_are_left_out(made, monkeypatch, tmp_path):
     other = {**made.records[0], "key": "of-another-plan"}
     pack([*made.records, other], tmp_path / "made.jsonl")

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, SettingsError
+from ..files import write_text
 from ..settings import study_records
 from .cells import pending, record_path, rerun, run_study
 from .costs import Costs
 from .data import seen_formulas
 from .declared import read_study
+from .pages import report
 from .plan import Cell, Study
 from .records import gather, pack, read_packed, restore
-from .tables import compare_pairs, families, levels, rank_table
+from .results import Results
 
 __all__ = ["ACTIONS", "read_study", "restore", "run"]
-
-SHOWN = ["target", "arm", "mae", "std", "change", "low", "high", "p_holm", "detectable", "verdict"]
 
 
 def chosen_cells(study: Study, titles: Sequence[str] | None) -> list[Cell]:
@@ -40,26 +40,14 @@ def chosen_cells(study: Study, titles: Sequence[str] | None) -> list[Cell]:
 
 
 def run(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Run what has no record, then print the tables."""
+    """Run what has no record, then print what all records say, and leave it as a page beside them."""
     left = run_study(study, folder, args.workers, chosen_cells(study, args.cell))
     records = gather(study, folder)
-    for title, table in tables(study, records).items():
-        print(f"{title}:\n{table}\n")
+    if records:
+        page = report(Results(study, records))
+        write_text(folder / f"{study.name}.md", page)
+        print(page)
     return {"study": study.name, "records": len(records), "not_done": left, "out": str(folder)}
-
-
-def tables(study: Study, records: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """What is printed of the records, by title."""
-    if not records:
-        return {}
-    found = {"Mean absolute errors over the seeds": levels(records).round(4).to_string()}
-    for name, table in families(records, study.references).items():
-        found[f"Change against {name!r} in per cent"] = table[SHOWN].round(3).to_string(index=False)
-    contrasts = compare_pairs(records, study.contrasts)
-    if len(contrasts):
-        shown = contrasts[["target", "arm", "reference", *SHOWN[2:]]]
-        found["Planned contrasts, change in per cent"] = shown.round(3).to_string(index=False)
-    return found | {"Ranks over targets and seeds": rank_table(records).round(2).to_string()}
 
 
 def plan(study: Study, folder: Path, args: argparse.Namespace) -> dict[str, Any]:

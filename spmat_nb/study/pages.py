@@ -6,20 +6,18 @@ from typing import Any
 import pandas as pd
 
 from ..vocabulary import recorded_target
+from .records import whole_seeds
 from .results import Results
 from .words import markdown, markdown_pairs, sentences, table_of
 
 
 def report(results: Results) -> str:
     """Everything that the records of a study say, as Markdown."""
-    parts = [
-        f"## {results.study.name}",
-        results.study.question,
-        basis(results),
-        "Mean absolute error:",
-        errors(results),
-    ]
-    for name in results.study.references:
+    head = [f"## {results.study.name}", results.study.question, basis(results)]
+    if not whole_seeds(results.records):
+        return "\n\n".join([*head, "No seed of any arm has all folds yet."]) + "\n"
+    parts = [*head, "Mean absolute error:", errors(results)]
+    for name in (name for name in results.study.references if name in results.arms):
         table = results.against(name)
         if len(table):
             parts += [f"Change against *{name}*:", markdown(table), *bullets(sentences(table)), *unseen(table)]

@@ -98,9 +98,3 @@ def verdict(row: "pd.Series") -> str:
     if row["p_holm"] < 0.05 and row["seeds"] > 1:
         return BETTER if row["change"] < 0 else WORSE
     return OPEN
-
-
-def families(records: Records, references: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """The table of each reference that has records beside others."""
-    tables = {name: compare(records, name) for name in references}
-    return {name: table for name, table in tables.items() if len(table)}
