@@ -13,7 +13,7 @@ test: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest tests -n 2
 	SPMAT_PRESET=fast SPMAT_RUNS_DIR=$(CURDIR)/runs/nbval \
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with tests/sanitize.cfg -p no:cacheprovider notebooks
 
 lab: $(READY)
