@@ -125,9 +125,8 @@ def pretrain_settings(args: argparse.Namespace) -> PretrainSettings:
     """The settings of a pretraining run from the options that were given."""
     noise = given(args, "mask_atoms", "mask_edges", "delta", "symmetric", "move_atoms")
     names = ("loss", "label", "batch_size", "learning_rate", "temperature", "balance", "schedule", "warmup", "clip")
-    options = given(args, *names, "sampler", "precision", "compile")
-    epochs = chosen_preset(args).pretrain_epochs if args.epochs is None else args.epochs
-    return PretrainSettings(**options, epochs=epochs, augment=replace(AugmentSettings(), **noise), seed=args.seed)
+    options = given(args, "epochs", *names, "sampler", "precision", "compile")
+    return chosen_preset(args).pretraining(**options, augment=replace(AugmentSettings(), **noise), seed=args.seed)
 
 
 def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
@@ -172,12 +171,11 @@ def run_embed(args: argparse.Namespace) -> dict[str, Any]:
 def finetune_settings(args: argparse.Namespace) -> FinetuneSettings:
     """The settings of a fine-tuning run from the options that were given."""
     names = ("batch_size", "head_rate", "encoder_rate", "train", "average", "schedule", "warmup", "clip", "precision")
-    options = given(args, *names, "keep", "layer_decay")
+    options = given(args, "epochs", *names, "keep", "layer_decay")
     if args.target:
         options["target"] = args.target[0] if len(args.target) == 1 else tuple(args.target)
-    epochs = chosen_preset(args).finetune_epochs if args.epochs is None else args.epochs
     missing = "mask" if args.mask_missing else "refuse"
-    return FinetuneSettings(**options, epochs=epochs, seed=args.seed, missing=missing)
+    return chosen_preset(args).finetuning(**options, seed=args.seed, missing=missing)
 
 
 def run_finetune(args: argparse.Namespace) -> dict[str, Any]:

@@ -207,19 +207,50 @@ def identity_of(settings: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Preset:
-    """Epochs, largest number of crystals and seeds: for a laptop minute, a lesson, or the paper's lengths."""
+    """Lengths of a run and, where a recipe has them, its rates: for a laptop minute, a lesson, or as in the paper.
+
+    Attributes:
+        pretrain_epochs: of pretraining.
+        finetune_epochs: of fine-tuning.
+        max_pretrain: crystals to pretrain on at most.
+        max_finetune: crystals to fine-tune and test on at most.
+        seeds: how many runs to compare.
+        pretrain: fields of `PretrainSettings` that are not the defaults.
+        finetune: fields of `FinetuneSettings` that are not.
+    """
 
     pretrain_epochs: int
     finetune_epochs: int
     max_pretrain: int | None
     max_finetune: int | None
     seeds: int
+    pretrain: dict[str, Any] = field(default_factory=dict, repr=False)
+    finetune: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def pretraining(self, **changes: Any) -> PretrainSettings:
+        """Settings of a pretraining run; `changes` are fields that shall be otherwise."""
+        return PretrainSettings(**{"epochs": self.pretrain_epochs, **self.pretrain, **changes})
+
+    def finetuning(self, **changes: Any) -> FinetuneSettings:
+        """Settings of a fine-tuning run; `changes` are fields that shall be otherwise."""
+        return FinetuneSettings(**{"epochs": self.finetune_epochs, **self.finetune, **changes})
 
 
+# `full` and `paper` have the lengths of the paper. It is silent about rates, schedules and batches; `paper` takes them
+# from its ancestor, Crystal Twins, `full` has those of every other run here.
 PRESETS: dict[str, Preset] = {
     "fast": Preset(pretrain_epochs=2, finetune_epochs=8, max_pretrain=800, max_finetune=400, seeds=2),
     "class": Preset(pretrain_epochs=6, finetune_epochs=30, max_pretrain=None, max_finetune=None, seeds=3),
-    "paper": Preset(pretrain_epochs=15, finetune_epochs=200, max_pretrain=None, max_finetune=None, seeds=5),
+    "full": Preset(pretrain_epochs=15, finetune_epochs=200, max_pretrain=None, max_finetune=None, seeds=5),
+    "paper": Preset(
+        pretrain_epochs=15,
+        finetune_epochs=200,
+        max_pretrain=None,
+        max_finetune=None,
+        seeds=5,
+        pretrain={"learning_rate": 1e-5, "schedule": "constant", "batch_size": 64},
+        finetune={"head_rate": 1e-3, "encoder_rate": 2e-4, "schedule": "constant", "batch_size": 128},
+    ),
 }
 
 

@@ -12,7 +12,7 @@ def test_the_commands_beat_the_median_by_far(real_data, tmp_path):
     start, tuned = tmp_path / "start", tmp_path / "tuned"
     chosen = ["--loss", "sup_barlow", "--label", "gap_class", "--preset", "fast", "--epochs", "1"]
     assert main(["pretrain", *data, *chosen, "--out", str(start)]) == 0
-    target = ["--target", "formation_energy_per_atom", "--init", str(start), "--preset", "paper", "--epochs", "4"]
+    target = ["--target", "formation_energy_per_atom", "--init", str(start), "--preset", "full", "--epochs", "4"]
     assert main(["finetune", *data, *target, "--out", str(tuned)]) == 0
     metrics = json.loads((tuned / "metrics.json").read_text())
     assert metrics["n_test"] > 500

@@ -29,7 +29,7 @@ def test_a_name_comes_before_the_environment(monkeypatch):
 @pytest.mark.parametrize("through", ["argument", "environment"])
 def test_an_unknown_preset_is_named_with_the_known_ones(monkeypatch, through):
     monkeypatch.setenv("SPMAT_PRESET", "quick")
-    with pytest.raises(SettingsError, match=r"Unknown preset 'quick'\. Known: fast, class, paper"):
+    with pytest.raises(SettingsError, match=r"Unknown preset 'quick'\. Known: fast, class, full, paper"):
         preset("quick" if through == "argument" else None)
 
 
@@ -37,6 +37,20 @@ def test_the_paper_preset_has_the_lengths_of_the_paper():
     paper = PRESETS["paper"]
     assert (paper.pretrain_epochs, paper.finetune_epochs) == (15, 200)
     assert paper.max_pretrain is paper.max_finetune is None
+
+
+def test_the_paper_preset_has_the_rates_of_its_ancestor_and_the_others_the_defaults():
+    paper = PRESETS["paper"]
+    ours, theirs = PRESETS["full"].pretraining(), paper.pretraining()
+    assert ours == PretrainSettings(epochs=15) and PRESETS["full"].finetuning() == FinetuneSettings(epochs=200)
+    assert (theirs.learning_rate, theirs.schedule, theirs.batch_size) == (1e-5, "constant", 64)
+    assert (paper.finetuning().head_rate, paper.finetuning().encoder_rate) == (1e-3, 2e-4)
+
+
+def test_changes_come_before_what_a_preset_says():
+    changed = PRESETS["paper"].pretraining(learning_rate=1e-3, epochs=3, label="is_metal")
+    assert (changed.learning_rate, changed.epochs, changed.batch_size, changed.label) == (1e-3, 3, 64, "is_metal")
+    assert PRESETS["fast"].finetuning(target="density") == FinetuneSettings(target="density", epochs=8)
 
 
 def test_presets_grow():

@@ -360,9 +360,10 @@ picker.static_figure()
 #
 # ## 8 · How long does it take?
 #
-# A preset says how many epochs and crystals the lessons use: `fast` for a minute, `class` for a lesson, `paper` for
-# the lengths of the paper (15 epochs). We *measure* a few epochs here and *predict* each preset: the time grows with
-# epochs times crystals. The first epoch is left out, since it may contain the compiling.
+# A preset says how many epochs and crystals the lessons use: `fast` for a minute, `class` for a lesson, `full` for the
+# lengths of the paper (15 epochs), `paper` for its lengths with the rates of its ancestor. We *measure* a few epochs
+# here and *predict* each preset: the time grows with epochs times crystals. The first epoch is left out, since it may
+# contain the compiling.
 #
 # **Predict:** will the paper's 121,371 crystals and 15 epochs take minutes, hours or days on this machine?
 

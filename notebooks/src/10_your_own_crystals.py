@@ -370,9 +370,9 @@ class_counts(project.table, "gap_type").to_frame()
 # Every step is also a command, and several GPUs share one run:
 #
 # ```
-# python -m spmat_nb pretrain --data my_folder --loss sup_simclr --label gap_type --preset paper --out runs/mine
+# python -m spmat_nb pretrain --data my_folder --loss sup_simclr --label gap_type --preset full --out runs/mine
 # torchrun --nproc-per-node 8 -m spmat_nb pretrain --data my.parquet --loss sup_simclr --label gap_type \
-#      --preset paper --out runs/mine
+#      --preset full --out runs/mine
 # ```
 #
 # Jobs there end when their time is up. The scheduler sends a SIGTERM first: the run then ends after its present batch
@@ -387,7 +387,7 @@ class_counts(project.table, "gap_type").to_frame()
 # #SBATCH --signal=TERM@120
 # source .venv/bin/activate
 # srun torchrun --nproc-per-node 8 -m spmat_nb pretrain --data my.parquet --loss sup_simclr --label gap_type \
-#      --preset paper --out runs/mine --resume
+#      --preset full --out runs/mine --resume
 # ```
 #
 # `--signal=TERM@120` asks for the signal two minutes before the end. Sent three times with `sbatch
