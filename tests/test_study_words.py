@@ -34,12 +34,11 @@ def test_a_sentence_a_target(table):
 
 
 def test_a_table_for_a_page(table):
-    lines = markdown(table, ["b", "a"]).splitlines()
-    assert lines == [
+    assert markdown(table).splitlines()[:4] == [
         "| arm | density | last_phdos_peak |",
         "|---|---|---|",
-        "| b | **+4.0 % (+3.0, +5.0)** † |  |",
         "| a | **-5.0 % (-6.0, -4.0)** | -1.0 % (-2.0, +0.0) |",
+        "| b | **+4.0 % (+3.0, +5.0)** † |  |",
     ]
     assert [line.split("|")[1].strip() for line in markdown(table).splitlines()[2:]] == ["a", "b", "c"]
 

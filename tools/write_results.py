@@ -4,6 +4,8 @@
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
+
 from spmat_nb.study.pages import bullets, errors, report
 from spmat_nb.study.results import Results, result_names, results
 from spmat_nb.study.statistics import OPEN
@@ -36,17 +38,22 @@ def page() -> str:
 
 
 def section(own: Results, hidden: str) -> str:
-    """One study in the README: changes against scratch, and what the planned contrasts told apart."""
+    """One study in the README: changes against scratch, and those of the planned contrasts."""
     table, contrasts = own.against(own.study.references[0]), own.contrasts()
-    arms = [arm for arm in dict.fromkeys(table["arm"]) if not hidden or hidden not in arm]
     parts = [f"**{own.study.name}**: {own.study.question} {own.finished}."]
-    parts += [errors(own)] if own.study.published else [markdown(table, arms)]
+    parts += [errors(own)] if own.study.published else [markdown(without(table, hidden))]
     parts += [*bullets(sentences(table))]
     if len(contrasts):
-        told = contrasts[contrasts["verdict"] != OPEN]
-        parts += [f"Of {len(contrasts)} planned contrasts, told apart: {len(told)}."]
-        parts += [markdown_pairs(told)] if len(told) else []
+        told = (contrasts["verdict"] != OPEN).sum()
+        parts += [f"Pair by pair, as planned before the runs ({len(contrasts)} looks, told apart: {told}):"]
+        parts += [markdown_pairs(without(contrasts, hidden))]
     return "\n\n".join(parts)
+
+
+def without(table: pd.DataFrame, word: str) -> pd.DataFrame:
+    """The rows whose arms do not have the word in their names."""
+    named = table["arm"].str.contains(word, regex=False) | table["reference"].str.contains(word, regex=False)
+    return table[~named] if word else table
 
 
 def block() -> str:

@@ -56,16 +56,15 @@ def interval(change: float, low: float, high: float) -> str:
     return f"{change:+.1f} % ({low:+.1f}, {high:+.1f})"
 
 
-def markdown(table: pd.DataFrame, arms: Iterable[str] | None = None, bold: bool = True) -> str:
+def markdown(table: pd.DataFrame, bold: bool = True) -> str:
     """A table for a page: a row an arm, a column a target; † where the label is a function of the target.
 
     Args:
         table: of `tables.compare`.
-        arms: which, in order; all if None.
         bold: what was told apart from the reference.
     """
     cells = {(row["arm"], row["target"]): _cell(row, bold) for row in table.to_dict("records")}
-    return table_of("arm", arms or dict.fromkeys(table["arm"]), dict.fromkeys(table["target"]), cells, short_title)
+    return table_of("arm", dict.fromkeys(table["arm"]), dict.fromkeys(table["target"]), cells, short_title)
 
 
 def markdown_pairs(table: pd.DataFrame) -> str:
