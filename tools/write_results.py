@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Write docs/results.md and the results of the README from the records of the studies, and from nothing else."""
+"""Write docs/results.md, the results of the README and the list of studies in docs/study.md.
+
+All are made from the plans in `studies/` and the records in `data/results/study`, and from nothing else.
+"""
 
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
+from spmat_nb.study.declared import read_study, study_names
 from spmat_nb.study.pages import bullets, errors, report
 from spmat_nb.study.results import Results, result_names, results
 from spmat_nb.study.statistics import OPEN
@@ -13,6 +17,7 @@ from spmat_nb.study.words import markdown, markdown_pairs, sentences
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKS = "<!-- study -->\n", "<!-- /study -->\n"
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "study.md"
 HEAD = """# Results of the studies
 
 Made by `python tools/write_results.py` from the records in `data/results/study`, and from nothing else; what is
@@ -61,13 +66,33 @@ def block() -> str:
     return "\n\n".join(section(loaded(name), hidden) for name, hidden in SHOWN.items()) + "\n"
 
 
-def readme() -> str:
-    """The README with its results made anew."""
-    text = (ROOT / "README.md").read_text()
+def catalogue() -> str:
+    """All studies that come along: what each asks, how large it is, and how much of it has been run."""
+    lines = ["| study | question | data | arms | seeds | cells | run |", "|---|---|---|---|---|---|---|"]
+    for plan in map(read_study, study_names()):
+        done = len(loaded(plan.name).records) if plan.name in result_names() else 0
+        name = f"[{plan.name}](results.md#{plan.name})" if done else plan.name
+        sizes = f"{len(plan.arms)} | {plan.seeds} | {len(plan.cells())} | {done}"
+        lines.append(f"| {name} | {plan.question} | {plan.data} | {sizes} |")
+    return "\n".join(lines) + "\n"
+
+
+def between_marks(path: Path, made: str) -> str:
+    """The text of a file with what stands between its marks made anew."""
+    text = path.read_text()
     start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    return text[:start] + block() + text[end:]
+    return text[:start] + made + text[end:]
+
+
+def pages() -> dict[Path, str]:
+    """The text of every page."""
+    return {
+        ROOT / "docs" / "results.md": page(),
+        README: between_marks(README, block()),
+        GUIDE: between_marks(GUIDE, catalogue()),
+    }
 
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "results.md").write_text(page())
-    (ROOT / "README.md").write_text(readme())
+    for path, text in pages().items():
+        path.write_text(text)
