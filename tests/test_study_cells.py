@@ -184,6 +184,21 @@ def test_formulas_of_the_task_are_kept_out_of_pretraining(values, tiny):
     assert len(everything) == len(tiny.of_split("pretrain")) >= len(kept)
 
 
+def test_an_encoder_that_is_there_already_says_which_formulas_it_has_seen(done, tmp_path):
+    study, folder = done
+    ready = next((folder / "encoders").iterdir())
+    settings = {"finetune.epochs": 1, "finetune.batch_size": 8, **SIZES}
+    arms = [ARMS[0], {"name": "ready", "start": str(ready)}]
+    plain = {"name": "other", "question": "Seen?", "data": study.data, "targets": ["density"], "seeds": 1}
+    blind = make_study({**plain, "settings": settings, "arms": ARMS[:1], "exclude_formulas": True})
+    loads = make_study({**plain, "settings": settings, "arms": arms, "exclude_formulas": True})
+    assert loads.loaded == [str(ready)] and blind.loaded == [] and len(seen_formulas(blind)) == 0
+    assert set(seen_formulas(loads)) == set(seen_formulas(study)) and len(seen_formulas(loads)) > 0
+    assert loads.cells()[0].key != blind.cells()[0].key, "the same run, but other crystals count as seen"
+    assert run_study(loads, tmp_path) == 0
+    assert {one["pretrained_on"].get("crystals", 0) > 0 for one in gather(loads, tmp_path)} == {True, False}
+
+
 def test_fewer_rows_to_pretrain_on_are_part_of_more(values):
     arms = [{"name": "{pretrain_rows}", "pretrain_rows": [10, 20]}]
     few, more = (to_pretrain_on(cell) for cell in make_study({**values, "arms": arms}).cells()[:4:2])

@@ -81,7 +81,7 @@ def start_of(cell: Cell, folder: Path, claim: Claim | None = None) -> "Pretraine
         return None
     if arm.start == "random":
         return random_encoder(arm.encoder, cell.seed)
-    if not arm.pretrains:
+    if arm.loads:
         return load_pretrained(arm.start)
     own = folder / "encoders" / cell.encoder_key
     try:

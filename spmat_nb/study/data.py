@@ -14,6 +14,7 @@ from ..ensembles import by_formula, fold_split
 from ..errors import InputError, SettingsError
 from ..graphs import GraphSet, build_graphs
 from ..leaks import shared_formulas
+from ..models import load_pretrained
 from ..property_models import PARTS
 from ..settings import GraphSettings, real_data
 from .plan import Cell, Folds, Study
@@ -155,4 +156,7 @@ def seen_formulas(study: Study) -> pd.Series:
     others = [crystals_of(name, study.max_sites) for name in study.seen_sets if name != study.data]
     sets = [part for part in (own, *map(rows_to_pretrain, others)) if len(part)] if study.seen_sets else []
     shared = list(shared_formulas(join(sets), evaluated(study)).index) if sets else []
-    return pd.Series(shared, dtype=object)
+    formulas = evaluated(study).table["formula"].drop_duplicates()
+    for name in study.loaded:
+        shared += list(formulas[load_pretrained(name).has_seen(formulas)])
+    return pd.Series(shared, dtype=object).drop_duplicates()

@@ -46,6 +46,11 @@ class Arm:
         return self.start == "pretrain"
 
     @property
+    def loads(self) -> bool:
+        """Whether its encoder is there already."""
+        return self.start not in ("pretrain", "scratch", "random")
+
+    @property
     def sets(self) -> list[str]:
         """Names of the data sets in `pretrain_on`."""
         return [name.strip() for name in self.pretrain_on.split("+") if name.strip()]
@@ -150,6 +155,11 @@ class Study:
         named = {name for arm in self.arms for name in arm.sets}
         return [] if self.exclude_formulas else sorted({self.data, *named})
 
+    @property
+    def loaded(self) -> list[str]:
+        """Encoders that arms start from and that are there already; each knows which formulas it has seen."""
+        return sorted({arm.start for arm in self.arms if arm.loads})
+
     def cells(self) -> list["Cell"]:
         """All cells: every arm of a seed before the next seed, so that an unfinished study can be compared."""
         folds = [None] if self.folds is None else list(range(self.folds.count))
@@ -207,7 +217,7 @@ class Cell:
         study = self.study
         folds = None if study.folds is None else asdict(study.folds)
         own: list[Any] = [self.encoder_key, identity_of(self.finetune_settings()), self.arm.labelled]
-        own += [self.fold, folds, study.judge, study.data, study.max_sites, study.seen_sets]
+        own += [self.fold, folds, study.judge, study.data, study.max_sites, study.seen_sets + study.loaded]
         number = f"{self.seed}" if self.fold is None else f"{self.seed}-{self.fold}"
         return f"{self.target}-{number}-{code(own)}"
 
