@@ -166,8 +166,10 @@ def leaderboard(ours: pd.DataFrame, published: Mapping[str, float], ax: "Axes", 
         part = (table["own"] == own).to_numpy()
         look: Any = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": f"{label} ({part.sum()})"}
         ax.barh(rows[part], table["mean"][part], xerr=table["std"][part] if own else None, **look)
-    for row, value in enumerate(table["mean"]):
-        ax.text(value, row, f"  {value:.1f}", va="center", fontsize=9)
+    ends = table["mean"] + table["std"].fillna(0.0)
+    for row, (value, end) in enumerate(zip(table["mean"], ends, strict=True)):
+        ax.text(end, row, f"  {value:.1f}", va="center", fontsize=9)
+    ax.set_xlim(right=1.12 * ends.max())  # room for the last number
     ax.set_yticks(rows, [str(name) for name in table.index])
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"MAE over the five official folds ({unit})")
     ax.legend(loc="upper right")  # the short bars are there

@@ -54,6 +54,7 @@ def test_a_leaderboard_is_sorted():
     ours = pd.DataFrame({"mean": [50.0], "std": [2.0]}, index=["ours"])
     ax = plots_study.leaderboard(ours, {"best": 20.0, "last": 80.0}, plt.figure().gca(), "1/cm")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["best", "ours", "last"]
+    assert [text.get_position()[0] for text in ax.texts] == [20.0, 52.0, 80.0], "beside the bar of the error"
 
 
 def test_every_seed_is_a_point():
