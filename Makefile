@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 run: $(READY)
 	$(BIN)/python tools/run_main_job.py
 
+# one thread a process: two tests at a time with two threads each take twice as long
+test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest tests -n 2
