@@ -48,8 +48,9 @@ ALL_DONE = """() => {
   const number = cell => /\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt')?.textContent || '');
   return cells.length > 0 && cells.every(number);
 }"""
-BEGUN = """() => [...document.querySelectorAll('.jp-Notebook .jp-InputPrompt')]
-  .some(prompt => /\\[(\\d+|\\*)\\]/.test(prompt.textContent))"""
+# A run has begun when its first cell has; pressed too early, Run has been seen to run the last cell alone.
+BEGUN = """() => /\\[(\\d+|\\*)\\]/.test(
+  document.querySelector('.jp-Notebook .jp-CodeCell .jp-InputPrompt')?.textContent || '')"""
 IDLE = """() => [...document.querySelectorAll('.jp-Notebook-ExecutionIndicator')]
   .some(mark => mark.dataset.status === 'idle')"""
 # Pixels of the points of the first map (chemiscope draws with plotly inside shadow roots).
