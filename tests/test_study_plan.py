@@ -6,7 +6,7 @@ import yaml
 
 from spmat_nb.checkpoints import from_dict
 from spmat_nb.errors import SettingsError
-from spmat_nb.settings import EncoderSettings, FinetuneSettings, PretrainSettings
+from spmat_nb.settings import PRESETS, EncoderSettings, FinetuneSettings, PretrainSettings
 from spmat_nb.study.declared import make_study, read_study
 
 ROOT = Path(__file__).parent.parent
@@ -162,6 +162,14 @@ def test_a_file_that_is_no_study_is_refused(text, tmp_path):
         read_study(tmp_path / "bad.yml")
     with pytest.raises(SettingsError, match=r"none\.yml"):
         read_study(tmp_path / "none.yml")
+
+
+def test_the_inherited_recipe_is_that_of_the_preset():
+    study = read_study("inherited")
+    for arm, name in (("SPMat-BT, inherited rates", "paper"), ("SPMat-BT, our rates", "full")):
+        preset, found = PRESETS[name], study.arm(arm)
+        assert (found.pretrain, found.finetune) == (preset.pretraining(), preset.finetuning())
+    assert study.arm("from scratch, inherited rates").finetune == PRESETS["paper"].finetuning()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])

@@ -89,6 +89,9 @@ def test_a_page_of_scattered_cells_says_what_is_missing(made):
     first, other = made.records[0], next(one for one in made.records if one["arm"] != made.records[0]["arm"])
     folds = [first | {"fold": 0}, other | {"fold": 1}]
     assert report(type(made)(made.study, folds)).endswith("No seed of any arm has all folds yet.\n")
+    half = [*made.records, first | {"target": "efermi", "fold": 0}, other | {"target": "efermi", "fold": 1}]
+    table = type(made)(made.study, half).against("from scratch")
+    assert table.equals(made.against("from scratch")), "a target without a whole seed is left out"
     no_reference = [one for one in made.records if one["arm"] not in made.study.references]
     assert "Change against" not in report(type(made)(made.study, no_reference))
 

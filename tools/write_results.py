@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+from write_tables import between_marks
 
 from spmat_nb.study.declared import read_study, study_names
 from spmat_nb.study.pages import bullets, errors, report
@@ -56,9 +57,11 @@ def section(own: Results, hidden: str) -> str:
 
 
 def without(table: pd.DataFrame, word: str) -> pd.DataFrame:
-    """The rows whose arms do not have the word in their names."""
+    """The rows whose arms do not have the word in their names; all rows without a word."""
+    if not word:
+        return table
     named = table["arm"].str.contains(word, regex=False) | table["reference"].str.contains(word, regex=False)
-    return table[~named] if word else table
+    return table[~named]
 
 
 def block() -> str:
@@ -77,19 +80,12 @@ def catalogue() -> str:
     return "\n".join(lines) + "\n"
 
 
-def between_marks(path: Path, made: str) -> str:
-    """The text of a file with what stands between its marks made anew."""
-    text = path.read_text()
-    start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    return text[:start] + made + text[end:]
-
-
 def pages() -> dict[Path, str]:
     """The text of every page."""
     return {
         ROOT / "docs" / "results.md": page(),
-        README: between_marks(README, block()),
-        GUIDE: between_marks(GUIDE, catalogue()),
+        README: between_marks(README, MARKS, block()),
+        GUIDE: between_marks(GUIDE, MARKS, catalogue()),
     }
 
 

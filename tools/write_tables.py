@@ -203,11 +203,16 @@ def results() -> str:
     return "\n".join([*lines, "", f"k-NN purity of the gap class on stable crystals: {purity}.", ""])
 
 
+def between_marks(path: Path, marks: tuple[str, str], made: str) -> str:
+    """The text of a file with what stands between two marks made anew."""
+    text = path.read_text()
+    start, end = text.index(marks[0]) + len(marks[0]), text.index(marks[1])
+    return text[:start] + made + text[end:]
+
+
 def readme() -> str:
     """The README with its block of results made anew."""
-    text = (ROOT / "README.md").read_text()
-    start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    return text[:start] + results() + text[end:]
+    return between_marks(ROOT / "README.md", MARKS, results())
 
 
 if __name__ == "__main__":

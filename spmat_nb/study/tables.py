@@ -32,10 +32,10 @@ def compare_pairs(records: Records, pairs: Iterable[tuple[str, str]], seed: int 
         One row a target and pair: mae and std over seeds, change (in %) with low, high, p, p_holm (corrected for all
         pairs and targets of the table), detectable, each (seed by itself), seeds, crystals, verdict, related (whether
         the label of the arm is a function of the target), and change_unseen with its interval: on test crystals whose
-        formula no unstable crystal has. Empty where no pair has records.
+        formula no unstable crystal has. Empty where no pair has a seed with all folds.
     """
     pairs, rows = list(pairs), []
-    for target in dict.fromkeys(one["target"] for one in records):
+    for target in dict.fromkeys(target for target, _, _ in whole_seeds(records)):
         errors = errors_of(records, target)
         rows += [compare_one(errors, *pair, seed) for pair in pairs if errors.can_compare(*pair)]
     if not rows:
