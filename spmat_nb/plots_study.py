@@ -47,7 +47,7 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = T
     ax.plot(*zip(*single, strict=True), "|", color="#999999", ms=9, zorder=1, label=f"one seed ({len(single)})")
     ax.axvline(0, color="black", lw=1, ls="--")
     ax.set_yticks(rows, row_names(table))
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"change of test MAE against {reference_name(table)} (%)")
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"{changed(table)} against {reference_name(table)} (%)")
     ax.set_title(title or heading(table))
     ax.grid(axis="y", color="#EEEEEE", lw=0.8)
     ax.set_axisbelow(True)
@@ -67,6 +67,11 @@ def row_names(table: pd.DataFrame) -> list[str]:
 def reference_name(table: pd.DataFrame) -> str:
     """What the rows are measured against, as the name of an axis has it."""
     return "its reference" if several_references(table) else f"'{table['reference'].iloc[0]}'"
+
+
+def changed(table: pd.DataFrame) -> str:
+    """What is compared, as the name of an axis has it."""
+    return f"change of {table['judged'].iloc[0]} MAE"
 
 
 def heading(table: pd.DataFrame, between: str = ": ") -> str:
@@ -114,7 +119,7 @@ def dose(table: pd.DataFrame, ax: "Axes", axis: str, log: bool = False) -> "Axes
         look: Any = {"marker": MARKERS[number], "color": COLOURS[number], "capsize": 3, "lw": 1.5, "ms": 6}
         ax.errorbar(own["value"], own["change"], yerr=ends, label=kind, **look)
     ax.axhline(0, color="black", lw=1, ls="--")
-    ax.set(xlabel=axis, ylabel=f"change of test MAE\nagainst {reference_name(table)} (%)")
+    ax.set(xlabel=axis, ylabel=f"{changed(table)}\nagainst {reference_name(table)} (%)")
     if log:
         ax.set_xscale("log")
     ax.set_title(heading(table))

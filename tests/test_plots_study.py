@@ -14,7 +14,7 @@ def table():
     frame = pd.DataFrame({"arm": list("abcd"), "change": [-5.0, 4, 1, -9], "verdict": verdicts})
     frame = frame.assign(low=frame["change"] - 2, high=frame["change"] + 3)
     frame = frame.assign(each=[(change - 1, change + 1) for change in frame["change"]])
-    return frame.assign(reference="from scratch", target="band_gap", seeds=2, crystals=433)
+    return frame.assign(reference="from scratch", target="band_gap", seeds=2, crystals=433, judged="test")
 
 
 def test_intervals_say_what_was_told_apart(table):
@@ -22,7 +22,8 @@ def test_intervals_say_what_was_told_apart(table):
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert sorted(legend) == ["better (2)", "not told apart (1)", "one seed (8)", "worse (1)"]
     assert [label.get_text() for label in ax.get_yticklabels()] == list("abcd")
-    assert "from scratch" in ax.get_xlabel() and ax.get_title("left") == "band gap: 2 seeds, 433 crystals"
+    assert ax.get_xlabel() == "change of test MAE against 'from scratch' (%)"
+    assert ax.get_title("left") == "band gap: 2 seeds, 433 crystals"
     ends = sorted(x for path in ax.collections for segment in path.get_segments() for x in segment[:, 0])
     assert (ends[0], ends[-1]) == (-11, 7)
 

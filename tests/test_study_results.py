@@ -4,10 +4,12 @@ import json
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_study import PLAN, made_record, made_results
 
+from spmat_nb import plots_study
 from spmat_nb.errors import SettingsError
 from spmat_nb.study.declared import read_study, study_names
 from spmat_nb.study.pages import report
@@ -66,6 +68,16 @@ def test_a_report_has_every_table(made):
     assert "| good *against* same | **-" in text and "% (-" in text and "** † |" in text
     assert "| the median of the training rows | 3 | 3 |" in text
     assert "better: good -" in text
+
+
+def test_a_study_judged_by_validation_rows_says_so_everywhere():
+    tuned = made_results(judge="val")
+    text = report(tuned)
+    assert "judged by validation rows" in text and "200 validation crystals): better" in text
+    assert " test crystals" not in text and "nan" not in text and "median of the training rows" not in text
+    ax = plots_study.intervals(tuned.against("from scratch")[:2], plt.figure().gca())
+    assert ax.get_xlabel().startswith("change of validation MAE")
+    plt.close("all")
 
 
 def test_one_seed_tells_nothing_apart(made):

@@ -20,15 +20,16 @@ def table():
         reference="scratch",
         seeds=5,
         crystals=433,
+        judged="test",
         related=(frame["arm"] == "b"),
     )
 
 
 def test_a_sentence_a_target(table):
     assert sentences(table) == [
-        "Density, against 'scratch' (5 seeds, 433 crystals): better: a -5.0 % (-6.0, -4.0); "
+        "Density, against 'scratch' (5 seeds, 433 test crystals): better: a -5.0 % (-6.0, -4.0); "
         "worse: b +4.0 % (+3.0, +5.0); not told apart: 1 of 3 arms (a change of 2.5 % would have been).",
-        "last_phdos_peak, against 'scratch' (5 seeds, 433 crystals): not told apart: 1 of 1 arms "
+        "last_phdos_peak, against 'scratch' (5 seeds, 433 test crystals): not told apart: 1 of 1 arms "
         "(a change of 2.5 % would have been).",
     ]
 
@@ -46,6 +47,6 @@ def test_a_table_for_a_page(table):
 def test_pairs_are_said_pair_by_pair(table):
     pairs = table.assign(reference=["x", "y", "y", "y"])
     said = sentences(pairs)[0]
-    assert said.startswith("Density, pair by pair (5 seeds, 433 crystals): better: a against x -5.0 % (-6.0, -4.0)")
+    assert said.startswith("Density, pair by pair (5 seeds, 433 test crystals): better: a against x -5.0 %")
     assert "1 of 3 pairs" in said
     assert markdown_pairs(pairs).splitlines()[2].startswith("| a *against* x | **-5.0 %")

@@ -24,7 +24,7 @@ def test_it_begins_with_what_the_plan_names(choice):
     assert choice.options("target") == {"Density": "density", "Band gap": "band_gap"}
     assert list(choice.options("arms")) == ["good", "same"]
     assert choice.message.startswith(
-        "Is it found? Density, against 'from scratch' (4 seeds, 200 crystals): better: good"
+        "Is it found? Density, against 'from scratch' (4 seeds, 200 test crystals): better: good"
     )
 
 

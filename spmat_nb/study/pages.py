@@ -6,9 +6,12 @@ from typing import Any
 import pandas as pd
 
 from ..vocabulary import recorded_target
+from .plan import JUDGES
 from .records import whole_seeds
 from .results import Results
 from .words import markdown, markdown_pairs, sentences, table_of
+
+MEDIAN = "the median of the training rows"  # a predictor; judged where there are test rows
 
 
 def report(results: Results) -> str:
@@ -37,7 +40,7 @@ def basis(results: Results) -> str:
     study, first = results.study, results.records[0]
     metrics, tuned = first["metrics"], first["settings"]["finetune"]
     sites = f" of at most {study.max_sites} sites" if study.max_sites else ""
-    judged = f"the {study.folds.count} test folds" if study.folds else f"the rows of split {study.judge}"
+    judged = f"the {study.folds.count} test folds" if study.folds else f"{JUDGES[study.judge]} rows"
     epochs = {one["settings"]["pretrain"]["epochs"] for one in results.records if one["settings"]["pretrain"]}
     length = f"{', '.join(map(str, sorted(epochs)))} epochs of pretraining, " if epochs else ""
     made = "; ".join(
@@ -68,8 +71,9 @@ def errors(results: Results) -> str:
     table = results.levels().reset_index()
     cells = {(row["arm"], row["target"]): level(row) for row in table.to_dict("records")}
     medians = table.groupby("target", sort=False)["median_mae"].mean().to_dict()
-    cells |= {("the median of the training rows", str(target)): f"{value:.4g}" for target, value in medians.items()}
-    rows = [*results.arms, "the median of the training rows"]
+    known = {str(target): f"{value:.4g}" for target, value in medians.items() if pd.notna(value)}
+    cells |= {(MEDIAN, target): value for target, value in known.items()}
+    rows = [*results.arms, *([MEDIAN] if known else [])]
     for name, value in results.study.published:
         rows.append(f"{name} (published)")
         cells[rows[-1], results.targets[0]] = f"{value:g}"
@@ -86,7 +90,8 @@ def unseen(table: pd.DataFrame) -> list[str]:
     if "change_unseen" not in table or table["change_unseen"].isna().all():
         return []
     own = table.assign(change=table["change_unseen"], low=table["low_unseen"], high=table["high_unseen"])
-    return ["The same on test crystals whose formula no unstable crystal has:", markdown(own, bold=False)]
+    rows = f"{table['judged'].iloc[0]} crystals"
+    return [f"The same on {rows} whose formula no unstable crystal has:", markdown(own, bold=False)]
 
 
 def detectable(table: pd.DataFrame) -> str:

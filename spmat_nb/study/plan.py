@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import SettingsError, unknown
 from ..settings import EncoderSettings, FinetuneSettings, PretrainSettings, identity_of
 
-JUDGES = ("test", "val")
+JUDGES = {"test": "test", "val": "validation"}  # rows that errors are taken from, and their name in words
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import write_text
 from .cells import pending, record_path, write_record
-from .plan import Study, code
+from .plan import JUDGES, Study, code
 
 JUDGED = ("ids", "groups", "seen")  # the same in every arm, so a packed file holds them once
 
@@ -24,6 +24,7 @@ class Errors:
     Attributes:
         target: predicted.
         unit: of the errors.
+        judged: name of the rows that they were made on, test or validation.
         arms: name -> [seeds, crystals] predicted minus true.
         seeds: name -> the seeds of its rows.
         groups: [crystals] equal for crystals of one formula.
@@ -32,6 +33,7 @@ class Errors:
 
     target: str
     unit: str
+    judged: str
     arms: dict[str, np.ndarray]
     seeds: dict[str, list[int]]
     groups: np.ndarray
@@ -132,7 +134,7 @@ def row_of(record: dict[str, Any]) -> dict[str, Any]:
         "unit": metrics["unit"],
         "mae": float(np.abs(error).mean()),
         "val_mae": metrics["val_mae"],
-        "median_mae": metrics["median_test_mae"],
+        "median_mae": np.nan if metrics["median_test_mae"] is None else metrics["median_test_mae"],  # of test rows
         "train": metrics["n_train"],
         "judged": len(error),
         "best_epoch": metrics.get("best_epoch"),
@@ -174,6 +176,7 @@ def errors_of(records: Iterable[dict[str, Any]], target: str) -> Errors:
     return Errors(
         target,
         first[0]["metrics"]["unit"],
+        JUDGES[first[0]["settings"]["judge"]],
         {arm: np.array(rows, dtype=float) for arm, rows in arms.items()},
         seeds,
         np.array([name for one in first for name in one["judged"]["groups"]]),

@@ -30,9 +30,10 @@ def compare_pairs(records: Records, pairs: Iterable[tuple[str, str]], seed: int 
 
     Returns:
         One row a target and pair: mae and std over seeds, change (in %) with low, high, p, p_holm (corrected for all
-        pairs and targets of the table), detectable, each (seed by itself), seeds, crystals, verdict, related (whether
-        the label of the arm is a function of the target), and change_unseen with its interval: on test crystals whose
-        formula no unstable crystal has. Empty where no pair has a seed with all folds.
+        pairs and targets of the table), detectable, each (seed by itself), seeds, crystals, judged (test or validation,
+        as the crystals are), verdict, related (whether the label of the arm is a function of the target), and
+        change_unseen with its interval: on crystals whose formula no unstable crystal has. Empty where no pair has a
+        seed with all folds.
     """
     pairs, rows = list(pairs), []
     for target in dict.fromkeys(target for target, _, _ in whole_seeds(records)):
@@ -60,6 +61,7 @@ def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict
         "mae": float(mae.mean()),
         "std": float(mae.std(ddof=1)) if len(mae) > 1 else np.nan,
         "unit": errors.unit,
+        "judged": errors.judged,
     }
     change = asdict(paired_change(ours, theirs, errors.groups, seed))
     row |= {"change" if name == "mean" else name: value for name, value in change.items()}

@@ -29,7 +29,7 @@ def _sentence(target: object, rows: pd.DataFrame) -> str:
     said = "; ".join(part for part in parts if part) if first["seeds"] > 1 else "one seed tells nothing apart"
     against = "pair by pair" if pairs else f"against '{first['reference']}'"
     seeds = f"{first['seeds']} seed{'s' if first['seeds'] > 1 else ''}"
-    return f"{title}, {against} ({seeds}, {first['crystals']} crystals): {said}."
+    return f"{title}, {against} ({seeds}, {first['crystals']} {first['judged']} crystals): {said}."
 
 
 def _arms(rows: pd.DataFrame, verdict: str, pairs: bool) -> str:
