@@ -102,6 +102,35 @@ def intervals_by_target(table: pd.DataFrame, figure: "Figure") -> "Figure":
     return figure
 
 
+def known_formulas(table: pd.DataFrame, figure: "Figure") -> "Figure":
+    """Changes on all judged crystals, and on those whose formula no unstable crystal has, side by side by target.
+
+    Args:
+        table: of `study.tables.compare` or `compare_pairs`; targets that lack one of the two groups are left out.
+        figure: empty.
+    """
+    parts = [
+        own.reset_index(drop=True) for _, own in table.dropna(subset="change_unseen").groupby("target", sort=False)
+    ]
+    panels = np.atleast_1d(figure.subplots(1, len(parts), sharey=True))
+    kinds = f"all crystals ({table['crystals'].max()})", f"formula not seen ({table['unseen'].max():.0f})"
+    groups = ("", kinds[0], COLOURS[0], "o", -0.15), ("_unseen", kinds[1], COLOURS[5], "^", 0.15)
+    for ax, own in zip(panels, parts, strict=True):
+        rows = np.arange(len(own))
+        for end, name, colour, marker, shift in groups:
+            change, low, high = (own[kind + end] for kind in ("change", "low", "high"))
+            look: Any = {"fmt": marker, "color": colour, "mfc": "white" if end else colour, "capsize": 3, "label": name}
+            ax.errorbar(change, rows + shift, xerr=[change - low, high - change], **look)
+        ax.axvline(0, color="black", lw=1, ls="--")
+        ax.set_yticks(rows, row_names(own))
+        ax.set_ylim(len(own) - 0.5, -0.5)
+        ax.set_title(heading(own, "\n"))
+    middle = panels[len(panels) // 2]
+    middle.set_xlabel(f"{changed(table)} against {reference_name(table)} (%)")
+    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
 def dose(table: pd.DataFrame, ax: "Axes", axis: str, log: bool = False) -> "Axes":
     """Change of the error over a setting that is turned up, with intervals; a line for each kind of arm.
 

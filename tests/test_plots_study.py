@@ -82,6 +82,17 @@ def test_targets_with_other_rows_have_names_of_their_own(table):
     assert names == [["a", "b", "c", "d"], ["b", "c", "d"]]
 
 
+def test_known_formulas_stand_beside_all(table):
+    table = table.assign(change_unseen=[-1.0, 2, 3, 4], low_unseen=-6.0, high_unseen=6.0, unseen=300)
+    more = pd.concat([table, table.assign(target="density"), table.assign(target="efermi", change_unseen=np.nan)])
+    figure = plots_study.known_formulas(more, plt.figure())
+    assert len(figure.axes) == 2, "no panel without both groups"
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["all crystals (433)", "formula not seen (300)"]
+    every, unseen = (bars.lines[0].get_xdata().tolist() for bars in figure.axes[0].containers)
+    assert (every, unseen) == ([-5, 4, 1, -9], [-1, 2, 3, 4])
+
+
 def test_pairs_name_both_arms(table):
     pairs = table.assign(reference=["x", "x", "y", "y"])
     ax = plots_study.intervals(pairs, plt.figure().gca())

@@ -32,8 +32,8 @@ def compare_pairs(records: Records, pairs: Iterable[tuple[str, str]], seed: int 
         One row a target and pair: mae and std over seeds, change (in %) with low, high, p, p_holm (corrected for all
         pairs and targets of the table), detectable, each (seed by itself), seeds, crystals, judged (test or validation,
         as the crystals are), verdict, related (whether the label of the arm is a function of the target), and
-        change_unseen with its interval: on crystals whose formula no unstable crystal has. Empty where no pair has a
-        seed with all folds.
+        change_unseen with its interval: on the crystals, `unseen` many, whose formula no unstable crystal has. Empty
+        where no pair has a seed with all folds.
     """
     pairs, rows = list(pairs), []
     for target in dict.fromkeys(target for target, _, _ in whole_seeds(records)):
@@ -69,7 +69,8 @@ def compare_one(errors: Errors, arm: str, reference: str, seed: int = 0) -> dict
     if unseen.all() or unseen.sum() < 2:
         return row
     part = paired_change(ours[:, unseen], theirs[:, unseen], errors.groups[unseen], seed)
-    return row | {"change_unseen": part.mean, "low_unseen": part.low, "high_unseen": part.high}
+    row |= {"change_unseen": part.mean, "low_unseen": part.low, "high_unseen": part.high}
+    return row | {"unseen": int(unseen.sum())}
 
 
 def levels(records: Records) -> pd.DataFrame:
