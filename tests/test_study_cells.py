@@ -63,6 +63,36 @@ def test_a_record_says_everything(done, tiny):
     assert {"processor", "threads", "torch", "device"} <= set(record["machine"]) and record["date"] > "2026"
 
 
+DASK = """
+import json, sys
+import joblib
+from dask.distributed import Client, LocalCluster
+from spmat_nb.study.cells import run_study
+from spmat_nb.study.declared import make_study
+
+if __name__ == "__main__":
+    study = make_study(json.loads(sys.argv[1]))
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        with joblib.parallel_config(backend="dask"):
+            left = run_study(study, sys.argv[2])
+        used = client.run(lambda: "spmat_nb.finetune" in sys.modules)
+    print(left, sorted(used.values()))
+"""
+
+
+def test_a_dask_cluster_runs_the_same_study(done, values, tmp_path):
+    pytest.importorskip("distributed", reason="dask[distributed] is not installed")
+    half, folder = {**values, "seeds": 1}, done[1]
+    (tmp_path / "with_dask.py").write_text(DASK)
+    command = [sys.executable, str(tmp_path / "with_dask.py"), json.dumps(half), str(tmp_path / "study")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.stdout.split() == ["0", "[True,", "True]"], run.stderr
+    records = [gather(make_study(half), where) for where in (folder, tmp_path / "study")]
+    assert len(records[0]) == 6
+    for here, there in zip(*records, strict=True):
+        assert here["judged"] == there["judged"] and here["history"] == there["history"]
+
+
 def test_finished_cells_are_skipped_and_encoders_are_shared(done):
     study, folder = done
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

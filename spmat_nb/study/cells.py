@@ -29,17 +29,17 @@ HISTORY = ("loss", "val_mae")
 PRETRAIN_HISTORY = ("loss", "val_loss", "effective_rank", "mean_cosine", "knn_purity")
 
 
-def record_path(folder: Path, cell: Cell) -> Path:
+def record_path(folder: str | Path, cell: Cell) -> Path:
     """Where the record of a cell is."""
-    return folder / "cells" / f"{cell.key}.json"
+    return Path(folder) / "cells" / f"{cell.key}.json"
 
 
-def pending(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+def pending(cells: Sequence[Cell], folder: str | Path) -> list[Cell]:
     """Those that have no record."""
     return [cell for cell in cells if not record_path(folder, cell).is_file()]
 
 
-def run_study(study: Study, folder: Path, workers: int = 1, cells: Sequence[Cell] | None = None) -> int:
+def run_study(study: Study, folder: str | Path, workers: int = 1, cells: Sequence[Cell] | None = None) -> int:
     """Run all cells that have no record; finished ones are skipped, and others may work in the same folder.
 
     Args:
@@ -54,7 +54,7 @@ def run_study(study: Study, folder: Path, workers: int = 1, cells: Sequence[Cell
     """
     wanted = study.cells() if cells is None else list(cells)
     units = study.units(pending(wanted, folder))
-    calls = [partial(run_unit, unit, folder) for unit in units]
+    calls = [partial(run_unit, unit, Path(folder)) for unit in units]
     side_by_side(calls, f"study {study.name}, encoders", workers)
     return len(pending(wanted, folder))
 
@@ -168,7 +168,7 @@ def rounded(values: pd.Series) -> list[float | None]:
     return [float(f"{v:.{ROUNDED}g}") if pd.notna(v) else None for v in values.astype(float)]
 
 
-def write_record(folder: Path, cell: Cell, values: dict[str, Any]) -> None:
+def write_record(folder: str | Path, cell: Cell, values: dict[str, Any]) -> None:
     """Write the record of a cell, whole or not at all."""
     path = record_path(folder, cell)
     path.parent.mkdir(parents=True, exist_ok=True)

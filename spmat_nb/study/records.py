@@ -50,7 +50,7 @@ class Errors:
         return np.abs(self.arms[arm][rows[0]]), np.abs(self.arms[reference][rows[1]])
 
 
-def gather(study: Study, folder: Path) -> list[dict[str, Any]]:
+def gather(study: Study, folder: str | Path) -> list[dict[str, Any]]:
     """The records of the cells of a study that are done, in the order of the cells, under the study's own names.
 
     Another study may have run a cell, under another name.
@@ -59,7 +59,7 @@ def gather(study: Study, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) | {"study": study.name, "arm": cell.arm.name} for cell, path in done]
 
 
-def pack(records: Iterable[dict[str, Any]], path: Path) -> Path:
+def pack(records: Iterable[dict[str, Any]], path: str | Path) -> Path:
     """Write records into one file of JSON lines: what all share in `splits`, then one record a line.
 
     Raises:
@@ -74,6 +74,7 @@ def pack(records: Iterable[dict[str, Any]], path: Path) -> Path:
         key = code(shared)
         splits[key] = shared
         lines.append(one | {"judged": {"split": key, "error": one["judged"]["error"]}})
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = [json.dumps(line, separators=(",", ":"), allow_nan=False) for line in ({"splits": splits}, *lines)]
     write_text(path, "\n".join(text) + "\n")
@@ -96,7 +97,7 @@ def read_packed(path: str | Path) -> list[dict[str, Any]]:
     return records
 
 
-def restore(study: Study, folder: Path, path: str | Path) -> int:
+def restore(study: Study, folder: str | Path, path: str | Path) -> int:
     """Put packed records back into the folder of a study, where they are missing; returns how many are of its cells.
 
     Raises:
