@@ -11,7 +11,7 @@ import pandas as pd
 from write_tables import between_marks
 
 from spmat_nb.study.declared import read_study, study_names
-from spmat_nb.study.pages import bullets, errors, report
+from spmat_nb.study.pages import bullets, detectable, errors, report
 from spmat_nb.study.results import Results, result_names, results
 from spmat_nb.study.statistics import OPEN
 from spmat_nb.study.words import markdown, markdown_pairs, sentences
@@ -27,7 +27,8 @@ seed by seed on the same test crystals, with its 95 % interval over seeds and fo
 change after Holm's correction for the whole table. †: the surrogate label is a function of the target, so the guide
 knows about it. Everything on the teaching set is about toy labels.
 """
-SHOWN = {"mp33k": "", "teaching": "masks only", "phonons": ""}  # in the README: a study, and arms left to the page
+# In the README: studies, and what the arms have in their names that are left to the page.
+SHOWN = {"mp33k": "", "mp33k_confirm": "", "teaching": "masks only", "phonons": ""}
 
 
 @cache
@@ -44,15 +45,17 @@ def page() -> str:
 
 
 def section(own: Results, hidden: str) -> str:
-    """One study in the README: changes against scratch, and those of the planned contrasts."""
-    table, contrasts = own.against(own.study.references[0]), own.contrasts()
+    """One study in the README: changes against its first reference, and those of the planned contrasts."""
+    contrasts = own.contrasts()
     parts = [f"**{own.study.name}**: {own.study.question} {own.finished}."]
-    parts += [errors(own)] if own.study.published else [markdown(without(table, hidden))]
-    parts += [*bullets(sentences(table))]
+    for reference in own.study.references[:1]:
+        table = own.against(reference)
+        parts += [errors(own)] if own.study.published else [markdown(without(table, hidden))]
+        parts += [*bullets(sentences(table))]
     if len(contrasts):
         told = (contrasts["verdict"] != OPEN).sum()
         parts += [f"Pair by pair, as planned before the runs ({len(contrasts)} looks, told apart: {told}):"]
-        parts += [markdown_pairs(without(contrasts, hidden))]
+        parts += [markdown_pairs(without(contrasts, hidden)), detectable(contrasts)]
     return "\n\n".join(parts)
 
 
