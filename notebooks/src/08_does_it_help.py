@@ -32,6 +32,17 @@ teaching, mp33k = results("teaching"), results("mp33k")
 for study in (teaching, mp33k):
     print(study.study.name, "|", study.study.question, "|", study.finished)
 
+SOURCES = {"teaching": "teaching set (toy labels), recorded runs", "mp33k": "Materials Project, at most 12 sites"}
+
+
+def show_changes(study, table, height, dpi=75, plot=plots_study.intervals_by_target):
+    """Changes of a study with their intervals, a panel a target."""
+    fig = plt.figure(figsize=(13, height), dpi=dpi, layout="constrained")
+    plot(table, fig)
+    plots.note_source(fig.axes[0], SOURCES[study.study.data], study.finished)
+    plt.show()
+
+
 # %% [markdown]
 # A *study* is a grid of **arms** (ways to a fine-tuned model), targets and seeds. Each cell was run once, and left a
 # record: all settings, the error on every test crystal, the history, versions and the machine. Two of them matter most
@@ -180,10 +191,7 @@ for study in (teaching, mp33k):
 
 # %%
 table = teaching.against("from scratch")
-fig = plt.figure(figsize=(13, 7.2), dpi=70, layout="constrained")
-plots_study.intervals_by_target(table, fig)
-plots.note_source(fig.axes[0], "teaching set, recorded runs", f"toy labels; {teaching.finished}")
-plt.show()
+show_changes(teaching, table, height=7.2, dpi=70)
 
 # %%
 from spmat_nb.study.words import sentences
@@ -233,10 +241,7 @@ checks.check_controls(controls)
 
 # %%
 pairs = teaching.contrasts()
-fig = plt.figure(figsize=(13, 12), dpi=64, layout="constrained")
-plots_study.intervals_by_target(pairs, fig)
-plots.note_source(fig.axes[0], "teaching set, recorded runs", f"toy labels; {teaching.finished}")
-plt.show()
+show_changes(teaching, pairs, height=12, dpi=64)
 
 # %%
 print("\n\n".join(sentences(pairs)))
@@ -248,18 +253,12 @@ print("\n\n".join(sentences(pairs)))
 
 # %%
 real = mp33k.against("from scratch")
-fig = plt.figure(figsize=(13, 4.2), dpi=75, layout="constrained")
-plots_study.intervals_by_target(real, fig)
-plots.note_source(fig.axes[0], "Materials Project, at most 12 sites, recorded runs", mp33k.finished)
-plt.show()
+show_changes(mp33k, real, height=4.2)
 print("\n\n".join(sentences(real)))
 
 # %%
 real_pairs = mp33k.contrasts()
-fig = plt.figure(figsize=(13, 5), dpi=75, layout="constrained")
-plots_study.intervals_by_target(real_pairs, fig)
-plots.note_source(fig.axes[0], "Materials Project, at most 12 sites, recorded runs", mp33k.finished)
-plt.show()
+show_changes(mp33k, real_pairs, height=5)
 print("\n\n".join(sentences(real_pairs)))
 
 # %% [markdown]
@@ -282,10 +281,7 @@ print("\n\n".join(sentences(real_pairs)))
 # %%
 confirm = results("mp33k_confirm")
 again_pairs = confirm.contrasts()
-fig = plt.figure(figsize=(12, 3.6), dpi=75, layout="constrained")
-plots_study.intervals_by_target(again_pairs, fig)
-plots.note_source(fig.axes[0], "Materials Project, at most 12 sites, recorded runs", confirm.finished)
-plt.show()
+show_changes(confirm, again_pairs, height=3.6)
 print("\n\n".join(sentences(again_pairs)))
 
 # %% [markdown]
@@ -300,17 +296,13 @@ print("\n\n".join(sentences(again_pairs)))
 # interval also covers their choice makes it unlikely, and another split would settle it.</p>
 # </details>
 #
-#
 # ## 9 · Known formulas
 #
 # Some test crystals have a polymorph among the unstable ones. Has pretraining just remembered them? Then the gain
 # should shrink where the formula is new.
 
 # %%
-fig = plt.figure(figsize=(13, 4.4), dpi=75, layout="constrained")
-plots_study.known_formulas(real, fig)
-plots.note_source(fig.axes[0], "Materials Project, at most 12 sites, recorded runs", mp33k.finished)
-plt.show()
+show_changes(mp33k, real, height=4.4, plot=plots_study.known_formulas)
 
 # %% [markdown]
 # **What we see.** For the formation energy and the density it makes no difference. For the band gap each of the six
@@ -353,10 +345,7 @@ print("\n\n".join(sentences(phonons.against("from scratch"))))
 # %%
 recipe, usual = results("recipe"), "SPMat-BT as in the other studies"
 tuned = recipe.against(usual)
-fig = plt.figure(figsize=(13, 8.2), dpi=70, layout="constrained")
-plots_study.intervals_by_target(tuned, fig)
-plots.note_source(fig.axes[0], "teaching set, recorded runs", f"toy labels; {recipe.finished}")
-plt.show()
+show_changes(recipe, tuned, height=8.2, dpi=70)
 print("\n\n".join(sentences(tuned)))
 for target, rows in tuned.groupby("target", sort=False):
     each = np.stack(rows["each"])  # [arms, seeds]
