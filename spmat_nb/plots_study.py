@@ -47,7 +47,7 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = T
     ax.plot(*zip(*single, strict=True), "|", color="#999999", ms=9, zorder=1, label=f"one seed ({len(single)})")
     ax.axvline(0, color="black", lw=1, ls="--")
     ax.set_yticks(rows, row_names(table))
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"{changed(table)} against {reference_name(table)} (%)")
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=axis_name(table))
     ax.set_title(title or heading(table))
     ax.grid(axis="y", color="#EEEEEE", lw=0.8)
     ax.set_axisbelow(True)
@@ -69,6 +69,11 @@ def reference_name(table: pd.DataFrame) -> str:
     return "its reference" if several_references(table) else f"'{table['reference'].iloc[0]}'"
 
 
+def axis_name(table: pd.DataFrame) -> str:
+    """What is compared with what, in per cent."""
+    return f"{changed(table)} against {reference_name(table)} (%)"
+
+
 def changed(table: pd.DataFrame) -> str:
     """What is compared, as the name of an axis has it."""
     return f"change of {table['judged'].iloc[0]} MAE"
@@ -80,6 +85,21 @@ def heading(table: pd.DataFrame, between: str = ": ") -> str:
     return f"{target}{between}{table['seeds'].max()} seeds, {table['crystals'].max()} crystals"
 
 
+def target_panels(table: pd.DataFrame, figure: "Figure") -> list[tuple["Axes", pd.DataFrame]]:
+    """A panel for the rows of each target, side by side; names of rows once where all targets have the same."""
+    parts = [own.reset_index(drop=True) for _, own in table.groupby("target", sort=False)]
+    same = all(row_names(own) == row_names(parts[0]) for own in parts)  # not so where some runs are still to come
+    panels = np.atleast_1d(figure.subplots(1, len(parts), sharey=same))
+    return list(zip(panels, parts, strict=True))
+
+
+def name_middle(table: pd.DataFrame, figure: "Figure") -> "Axes":
+    """Say below the panel in the middle what all of them show."""
+    middle = figure.axes[len(figure.axes) // 2]
+    middle.set_xlabel(axis_name(table))
+    return middle
+
+
 def intervals_by_target(table: pd.DataFrame, figure: "Figure") -> "Figure":
     """`intervals` of every target side by side with one legend; names of rows once where all targets have the same.
 
@@ -87,15 +107,13 @@ def intervals_by_target(table: pd.DataFrame, figure: "Figure") -> "Figure":
         table: of `study.tables.compare` or `compare_pairs`.
         figure: empty.
     """
-    parts = [own.reset_index(drop=True) for _, own in table.groupby("target", sort=False)]
-    same = all(row_names(own) == row_names(parts[0]) for own in parts)  # not so where some runs are still to come
-    panels = np.atleast_1d(figure.subplots(1, len(parts), sharey=same))
     kinds: dict[str, Any] = {}
-    for ax, own in zip(panels, parts, strict=True):
+    for ax, own in target_panels(table, figure):
         intervals(own, ax, heading(own, "\n"), legend=False)
-        ax.set_xlabel(ax.get_xlabel() if ax is panels[len(panels) // 2] else "")
+        ax.set_xlabel("")
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             kinds.setdefault(label.rpartition(" (")[0], handle)
+    name_middle(table, figure)
     counts = table["verdict"].value_counts().to_dict() | {"one seed": sum(map(len, table["each"]))}
     named = {kind: f"{kind} ({counts[kind]})" for kind in (*LOOKS, "one seed") if kind in kinds}
     figure.legend([kinds[kind] for kind in named], list(named.values()), loc="outside lower left", ncols=4)
@@ -109,13 +127,9 @@ def known_formulas(table: pd.DataFrame, figure: "Figure") -> "Figure":
         table: of `study.tables.compare` or `compare_pairs`; targets that lack one of the two groups are left out.
         figure: empty.
     """
-    parts = [
-        own.reset_index(drop=True) for _, own in table.dropna(subset="change_unseen").groupby("target", sort=False)
-    ]
-    panels = np.atleast_1d(figure.subplots(1, len(parts), sharey=True))
     kinds = f"all crystals ({table['crystals'].max()})", f"formula not seen ({table['unseen'].max():.0f})"
     groups = ("", kinds[0], COLOURS[0], "o", -0.15), ("_unseen", kinds[1], COLOURS[5], "^", 0.15)
-    for ax, own in zip(panels, parts, strict=True):
+    for ax, own in target_panels(table.dropna(subset="change_unseen"), figure):
         rows = np.arange(len(own))
         for end, name, colour, marker, shift in groups:
             change, low, high = (own[kind + end] for kind in ("change", "low", "high"))
@@ -125,8 +139,7 @@ def known_formulas(table: pd.DataFrame, figure: "Figure") -> "Figure":
         ax.set_yticks(rows, row_names(own))
         ax.set_ylim(len(own) - 0.5, -0.5)
         ax.set_title(heading(own, "\n"))
-    middle = panels[len(panels) // 2]
-    middle.set_xlabel(f"{changed(table)} against {reference_name(table)} (%)")
+    middle = name_middle(table, figure)
     figure.legend(*middle.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 

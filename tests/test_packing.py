@@ -1,12 +1,11 @@
 import os
 import signal
-import subprocess
-import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from on_dask import on_dask
 from pymatgen.core import Lattice, Structure
 
 from spmat_nb import packing
@@ -127,29 +126,17 @@ def test_crystals_without_any_edge_can_be_packed():
 
 
 DASK = """
-import joblib, sys, torch
-from dask.distributed import Client, LocalCluster
+import torch
 from spmat_nb import packing
 from spmat_nb.crystals import load
 from spmat_nb.graphs import TENSORS, build_graphs
-
-if __name__ == "__main__":
-    packing.PART = 20
-    crystals = load(sys.argv[1])
-    right = build_graphs(crystals, cache=False)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        with joblib.parallel_config(backend="dask"):
-            built = build_graphs(crystals, cache=False, workers=2)
-        used = client.run(lambda: "spmat_nb.packing" in sys.modules)
-    same = all(torch.equal(getattr(built, name), getattr(right, name)) for name in TENSORS)
-    print(sorted(used.values()), same)
+packing.PART = 20
+crystals = load(sys.argv[1])
+built, right = build_graphs(crystals, cache=False, workers=2), build_graphs(crystals, cache=False)
+print(all(torch.equal(getattr(built, name), getattr(right, name)) for name in TENSORS))
 """
 
 
 def test_a_dask_cluster_builds_the_same_graphs(tiny, write_parquet, tmp_path):
-    pytest.importorskip("distributed", reason="dask[distributed] is not installed")
     data = write_parquet(tiny, tmp_path / "tiny.parquet")
-    script = tmp_path / "with_dask.py"
-    script.write_text(DASK)
-    run = subprocess.run([sys.executable, str(script), str(data)], capture_output=True, text=True)
-    assert run.stdout.split() == ["[True,", "True]", "True"], run.stderr
+    assert on_dask(DASK, "spmat_nb.packing", tmp_path, data) == ["True", "[True, True]"]

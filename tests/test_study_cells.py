@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from on_dask import on_dask
 
 from spmat_nb.cli import main
 from spmat_nb.errors import InputError, SettingsError
@@ -64,29 +65,17 @@ def test_a_record_says_everything(done, tiny):
 
 
 DASK = """
-import json, sys
-import joblib
-from dask.distributed import Client, LocalCluster
+import json
 from spmat_nb.study.cells import run_study
 from spmat_nb.study.declared import make_study
-
-if __name__ == "__main__":
-    study = make_study(json.loads(sys.argv[1]))
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        with joblib.parallel_config(backend="dask"):
-            left = run_study(study, sys.argv[2])
-        used = client.run(lambda: "spmat_nb.finetune" in sys.modules)
-    print(left, sorted(used.values()))
+print(run_study(make_study(json.loads(sys.argv[1])), sys.argv[2]))
 """
 
 
 def test_a_dask_cluster_runs_the_same_study(done, values, tmp_path):
-    pytest.importorskip("distributed", reason="dask[distributed] is not installed")
     half, folder = {**values, "seeds": 1}, done[1]
-    (tmp_path / "with_dask.py").write_text(DASK)
-    command = [sys.executable, str(tmp_path / "with_dask.py"), json.dumps(half), str(tmp_path / "study")]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.stdout.split() == ["0", "[True,", "True]"], run.stderr
+    said = on_dask(DASK, "spmat_nb.finetune", tmp_path, json.dumps(half), tmp_path / "study")
+    assert said == ["0", "[True, True]"]
     records = [gather(make_study(half), where) for where in (folder, tmp_path / "study")]
     assert len(records[0]) == 6
     for here, there in zip(*records, strict=True):

@@ -23,9 +23,9 @@ HEAD = """# Results of the studies
 
 Made by `python tools/write_results.py` from the records in `data/results/study`, and from nothing else; what is
 compared and how is in [study.md](study.md). A change is that of the mean absolute error in per cent of the reference,
-seed by seed on the same test crystals, with its 95 % interval over seeds and formulas. **Bold**: told apart from no
-change after Holm's correction for the whole table. †: the surrogate label is a function of the target, so the guide
-knows about it. Everything on the teaching set is about toy labels.
+seed by seed on the same crystals (test rows, or validation rows where a study says so), with its 95 % interval over
+seeds and formulas. **Bold**: told apart from no change after Holm's correction for the whole table. †: the surrogate
+label is a function of the target, so the guide knows about it. Everything on the teaching set is about toy labels.
 """
 # In the README: studies, and what the arms have in their names that are left to the page.
 SHOWN = {"mp33k": "", "mp33k_confirm": "", "teaching": "masks only", "phonons": ""}
