@@ -176,6 +176,30 @@ def test_folds_test_every_crystal_once(values, tmp_path):
     assert levels(records)["count"].tolist() == [1] and rank_table(records)["rows"].tolist() == [1]
 
 
+def test_folds_by_formula_with_few_labelled_rows_and_missing_targets(values, tiny, write_parquet, tmp_path):
+    known = tiny.table["density"].where(np.arange(len(tiny)) % 7 != 5)
+    data = str(write_parquet(tiny, tmp_path / "gaps.parquet", density=known))
+    arms = [ARMS[0], {**ARMS[0], "name": "frozen", "finetune.train": "head"}]
+    change = {"data": data, "folds": {"count": 2}, "seeds": 2, "arms": arms}
+    study = make_study({**values, **change, "settings": {**values["settings"], "labelled": 5}})
+    run_study(study, tmp_path / "study")
+    records = gather(study, tmp_path / "study")
+    assert {one["metrics"]["n_train"] for one in records} == {5}
+    tested = tiny.of_split("train", "val", "test").table
+    for target, count in (("density", known[tested.index].notna().sum()), ("band_gap", len(tested))):
+        assert errors_of(records, target).arms["frozen"].shape == (2, count)
+    assert len(compare(records, "from scratch")) == 2
+
+
+def test_official_folds_count_all_crystals(values, tiny, write_parquet, tmp_path):
+    data = str(
+        write_parquet(tiny, tmp_path / "gaps.parquet", density=tiny.table["density"].where(np.arange(len(tiny)) > 50))
+    )
+    study = make_study({**values, "data": data, "folds": {"count": 2, "random_state": 5}})
+    with pytest.raises(InputError, match="have no number in 'density'"):
+        parted(study.cells()[0])
+
+
 def test_official_folds_are_scikit_learns():
     from sklearn.model_selection import KFold
 

@@ -190,12 +190,10 @@ for study in (teaching, mp33k):
 # where a guide is as strict as any other and says nothing?
 
 # %%
-table = teaching.against("from scratch")
-show_changes(teaching, table, height=7.2, dpi=70)
-
-# %%
 from spmat_nb.study.words import sentences
 
+table = teaching.against("from scratch")
+show_changes(teaching, table, height=7.2, dpi=70)
 print("\n\n".join(sentences(table)))
 
 # %% [markdown]
@@ -242,8 +240,6 @@ checks.check_controls(controls)
 # %%
 pairs = teaching.contrasts()
 show_changes(teaching, pairs, height=12, dpi=64)
-
-# %%
 print("\n\n".join(sentences(pairs)))
 
 # %% [markdown]

@@ -69,7 +69,8 @@ def parted(cell: Cell) -> CrystalSet:
     Where the study is not judged by its test rows they are left out, so that nobody can look at them.
     """
     study, crystals = cell.study, evaluated(cell.study)
-    crystals = crystals.with_target(cell.target, "refuse" if study.folds else "drop")
+    numbered = study.folds is not None and study.folds.random_state is not None  # official folds count all crystals
+    crystals = crystals.with_target(cell.target, "refuse" if numbered else "drop")
     split = crystals.table["split"].to_numpy(dtype=object)
     if study.folds is not None and cell.fold is not None:
         formulas = crystals.table["formula"].to_numpy()

@@ -117,7 +117,8 @@ def check_same_data(records: Sequence[dict[str, Any]]) -> None:
     prints: dict[tuple[Any, ...], str] = {}
     for one in records:
         data = one["metrics"]["data"]
-        own = (one["target"], one["settings"]["labelled"], one["seed"] if one["settings"]["labelled"] else None)
+        labelled = one["settings"]["labelled"]  # drawn with the seed, from the training rows of the fold
+        own = (one["target"], labelled, *((one["seed"], one["fold"]) if labelled else ()))
         if prints.setdefault(own, data["fingerprint"]) != data["fingerprint"]:
             raise InputError(f"The record {one['key']!r} is of other crystals than those before: run the study anew.")
 
