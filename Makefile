@@ -9,14 +9,17 @@ READY := $(VENV)/.ready
 run: $(READY)
 	$(BIN)/python tools/run_main_job.py
 
+# the last lessons take longest and go first, so that both processes end together
+LESSONS = $(shell ls -r notebooks/*.ipynb)
+
 # one thread a process: two tests at a time with two threads each take twice as long
 test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest tests -n 2
 	SPMAT_PRESET=fast SPMAT_RUNS_DIR=$(CURDIR)/runs/nbval \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
-		--nbval-sanitize-with tests/sanitize.cfg -p no:cacheprovider notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env \
+		--nbval-cell-timeout=300 --nbval-sanitize-with tests/sanitize.cfg -p no:cacheprovider $(LESSONS)
 
 lab: $(READY)
 	SPMAT_RUNS_DIR=$(CURDIR)/runs $(BIN)/python -m jupyterlab notebooks
