@@ -14,7 +14,8 @@ from spmat_nb import crystals, materials_project
 from spmat_nb.cli import main
 from spmat_nb.errors import InputError, MachineError, SettingsError
 from spmat_nb.labels import class_counts
-from spmat_nb.materials_project import FIELDS, download, provenance_of, rows
+from spmat_nb.materials_project import download, provenance_of
+from spmat_nb.mp_documents import FIELDS, rows
 
 KEY = "k" * 32
 KNOWN = {

@@ -22,6 +22,7 @@ ORDER = [
     "sources",
     "table_checks",
     "textbook",
+    "mp_documents",
     "materials_project",
     "crystals",
     "leaks",
