@@ -28,7 +28,14 @@ seeds and formulas. **Bold**: told apart from no change after Holm's correction 
 label is a function of the target, so the guide knows about it. Everything on the teaching set is about toy labels.
 """
 # In the README: studies, and what the arms have in their names that are left to the page.
-SHOWN = {"mp33k": "", "mp33k_confirm": "", "teaching": "masks only", "phonons": ""}
+SHOWN = {
+    "mp33k": "",
+    "mp33k_confirm": "",
+    "mp33k_controls": "",
+    "more_crystals": "",
+    "teaching": "masks only",
+    "phonons": "",
+}
 
 
 @cache
