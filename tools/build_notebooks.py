@@ -76,9 +76,12 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def with_a_palette(picture: str) -> str:
-    """A PNG in base64 with 256 colours, a third of its size; as it was where one would see the difference."""
+    """A PNG in base64 with 256 colours, a third of its size.
+
+    As it was where one would see the difference, where it is transparent, or has a palette from before.
+    """
     with Image.open(BytesIO(base64.b64decode(picture))) as found:
-        if found.mode == "P":  # has one from before
+        if found.mode == "P" or found.convert("RGBA").getextrema()[3][0] < 255:
             return picture
         image = found.convert("RGB")
     packed = image.quantize(256, dither=Image.Dither.NONE)
