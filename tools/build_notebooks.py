@@ -65,13 +65,12 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-            picture = output.get("data", {}).get("image/png")
-            if picture:
-                output["data"]["image/png"] = with_a_palette(picture)
-            text = output.get("data", {}).get("text/plain")
-            if text:
-                output["data"]["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", text)
+            data = output.get("data", {})
+            data.pop("application/vnd.jupyter.widget-view+json", None)
+            if "image/png" in data:
+                data["image/png"] = with_a_palette(data["image/png"])
+            if "text/plain" in data:
+                data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", data["text/plain"])
     return notebook
 
 
@@ -108,15 +107,14 @@ def build(source: Path, run: bool, preset: str) -> None:
     notebook = read_source(source)
     if not run:
         keep_outputs(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
-        tidy(notebook)
     else:
         with tempfile.TemporaryDirectory() as runs:
-            tidy(execute(notebook, preset, Path(runs)))
+            execute(notebook, preset, Path(runs))
             for figures in Path(runs).glob("*/figures"):
                 shutil.copytree(figures, ROOT / "docs" / "figures" / figures.parent.name, dirs_exist_ok=True)
             for summary in Path(runs).glob("*/summary.json"):
                 shutil.copy(summary, ROOT / "data" / "results" / f"{summary.parent.name}.json")
-    nbformat.write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
+    nbformat.write(tidy(notebook), NOTEBOOKS / f"{source.stem}.ipynb")
     print(f"wrote notebooks/{source.stem}.ipynb")
 
 
