@@ -45,9 +45,8 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = T
         ax.errorbar(own["change"], rows[chosen], xerr=ends, label=f"{verdict} ({chosen.sum()})", **look)
     single = [(value, row) for row, each in zip(rows, table["each"], strict=True) for value in each]
     ax.plot(*zip(*single, strict=True), "|", color="#999999", ms=9, zorder=1, label=f"one seed ({len(single)})")
-    ax.axvline(0, color="black", lw=1, ls="--")
-    ax.set_yticks(rows, row_names(table))
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=axis_name(table))
+    name_rows(table, ax)
+    ax.set_xlabel(axis_name(table))
     ax.set_title(title or heading(table))
     ax.grid(axis="y", color="#EEEEEE", lw=0.8)
     ax.set_axisbelow(True)
@@ -55,6 +54,13 @@ def intervals(table: pd.DataFrame, ax: "Axes", title: str = "", legend: bool = T
         # below the axis by a length of text, not by a share of a height that depends on the number of rows
         ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.0), borderaxespad=4.0, ncols=4, frameon=False)
     return ax
+
+
+def name_rows(table: pd.DataFrame, ax: "Axes") -> None:
+    """Name the rows, the first at the top, and draw the line of no change."""
+    ax.axvline(0, color="black", lw=1, ls="--")
+    ax.set_yticks(np.arange(len(table)), row_names(table))
+    ax.set_ylim(len(table) - 0.5, -0.5)
 
 
 def row_names(table: pd.DataFrame) -> list[str]:
@@ -135,9 +141,7 @@ def known_formulas(table: pd.DataFrame, figure: "Figure") -> "Figure":
             change, low, high = (own[kind + end] for kind in ("change", "low", "high"))
             look: Any = {"fmt": marker, "color": colour, "mfc": "white" if end else colour, "capsize": 3, "label": name}
             ax.errorbar(change, rows + shift, xerr=[change - low, high - change], **look)
-        ax.axvline(0, color="black", lw=1, ls="--")
-        ax.set_yticks(rows, row_names(own))
-        ax.set_ylim(len(own) - 0.5, -0.5)
+        name_rows(own, ax)
         ax.set_title(heading(own, "\n"))
     middle = name_middle(table, figure)
     figure.legend(*middle.get_legend_handles_labels(), loc="outside lower left", ncols=2)

@@ -69,8 +69,8 @@ def parted(cell: Cell) -> CrystalSet:
     Where the study is not judged by its test rows they are left out, so that nobody can look at them.
     """
     study, crystals = cell.study, evaluated(cell.study)
-    numbered = study.folds is not None and study.folds.random_state is not None  # official folds count all crystals
-    crystals = crystals.with_target(cell.target, "refuse" if numbered else "drop")
+    official = study.folds is not None and not study.folds.by_formula
+    crystals = crystals.with_target(cell.target, "refuse" if official else "drop")
     split = crystals.table["split"].to_numpy(dtype=object)
     if study.folds is not None and cell.fold is not None:
         formulas = crystals.table["formula"].to_numpy()
@@ -97,7 +97,7 @@ def fold_rows(formulas: np.ndarray, folds: Folds) -> list[np.ndarray]:
     """Positions of the test rows of each fold."""
     from sklearn.model_selection import KFold
 
-    if folds.random_state is None:
+    if folds.by_formula:
         return by_formula(formulas, folds.count, seed=0)
     parts = KFold(folds.count, shuffle=True, random_state=folds.random_state).split(formulas)
     return [test for _, test in parts]

@@ -71,6 +71,11 @@ class Folds:
     random_state: int | None = None
     val_share: float = 0.1
 
+    @property
+    def by_formula(self) -> bool:
+        """Whether polymorphs stay together; otherwise folds count all crystals in the order of the file."""
+        return self.random_state is None
+
 
 @dataclass(frozen=True)
 class Study:
